@@ -1,0 +1,296 @@
+"""Flags, environment, files and defaults become one frozen, typed configuration.
+
+A configuration is a frozen dataclass whose fields are `Annotated[type, "help"]`; the command line,
+the `AMBER_*` variables and amber.toml are all read by those types and with the same words
+(`lambda_mai` is `--lambda-mai`, `AMBER_LAMBDA_MAI` and `lambda-mai` in the file). What is nearer
+to the user wins: flag, then `--config FILE`, then environment, then amber.toml, then default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+import types
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from amber_cache.errors import ConfigError
+
+#: `modality=name` pairs, as `--encoder` takes them.
+Pairs = tuple[tuple[str, str], ...]
+
+T = TypeVar("T")
+
+
+class Origin(IntEnum):
+    """Where a value came from; a higher one wins."""
+
+    DEFAULT = 0
+    FILE = 1
+    ENVIRONMENT = 2
+    CONFIG = 3
+    FLAG = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractConfig:
+    """What `amber extract` does: which corpus, through which encoders, into which cache."""
+
+    corpus: Annotated[str, "which reader: demo or manifest"] = "demo"
+    root: Annotated[Path | None, "where the corpus stands (for manifest: its file)"] = None
+    votes_file: Annotated[Path | None, "the votes, where they are not beside the manifest"] = None
+    cache: Annotated[Path, "the cache to write or to add to"] = Path("data/cache.h5")
+    encoder: Annotated[Pairs, "MODALITY=NAME: a hub id, a local folder, mel or hash"] = ()
+    audio_encoder: Annotated[str | None, "short for --encoder audio=NAME"] = None
+    text_encoder: Annotated[str | None, "short for --encoder text=NAME"] = None
+    layer: Annotated[int, "which layer's output; -1 is the last, 0 the input embedding"] = -1
+    pooling: Annotated[Literal["mean", "mean-std", "first"], "frames to one vector"] = "mean"
+    precision: Annotated[
+        Literal["float32", "bfloat16", "float16", "tf32"], "arithmetic of the encoder"
+    ] = "float32"
+    device: Annotated[str, "cpu, cuda or cuda:1"] = "cpu"
+    gpu: Annotated[bool, "short for --device cuda"] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One field of a configuration, as the command line and the files see it."""
+
+    name: str
+    kind: Any
+    help: str
+    default: Any
+
+    @property
+    def flag(self) -> str:
+        """Its option's name, "--lambda-mai"."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable's name, "AMBER_LAMBDA_MAI"."""
+        return "AMBER_" + self.name.upper()
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words it may take; empty where it takes any."""
+        return tuple(get_args(self.kind)) if get_origin(self.kind) is Literal else ()
+
+
+def settings_of(config_type: type) -> tuple[Setting, ...]:
+    """The fields of a configuration class, in order, with type, help and default."""
+    hints = get_type_hints(config_type, include_extras=True)
+    fields = dataclasses.fields(config_type)
+    return tuple(_setting(field, hints[field.name]) for field in fields)
+
+
+def resolve(
+    config_type: type[T],
+    flags: Mapping[str, object],
+    *,
+    environ: Mapping[str, str] | None = None,
+    config_file: Path | None = None,
+    toml_file: Path | None = Path("amber.toml"),
+) -> tuple[T, dict[str, Origin]]:
+    """Merge all sources into one configuration.
+
+    Args:
+        config_type: A frozen dataclass with `Annotated[type, "help"]` fields.
+        flags: By field name; None where the user did not give the flag.
+        environ: The environment; only `AMBER_*` names of the fields count.
+        config_file: A run's config.json, read in place of the lower sources' values.
+        toml_file: amber.toml; one that does not exist is no error.
+
+    Returns:
+        The configuration and, for each field, where its value came from.
+
+    Raises:
+        ConfigError: A value is not of its field's type, or a file can't be read.
+    """
+    sources: list[tuple[Origin, str, Mapping[str, object]]] = [
+        (Origin.FLAG, "", {k: v for k, v in flags.items() if v is not None}),
+        (Origin.CONFIG, str(config_file), _from_json(config_file) if config_file else {}),
+        (Origin.ENVIRONMENT, "", _from_environment(config_type, environ or {})),
+        (Origin.FILE, str(toml_file), _from_toml(toml_file) if toml_file else {}),
+    ]
+    values: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    for setting in settings_of(config_type):
+        values[setting.name], origins[setting.name] = _pick(setting, sources)
+    return config_type(**values), origins
+
+
+def coerce(kind: Any, value: object) -> Any:
+    """Read one value (a string, or what TOML and JSON give) as a field's type.
+
+    Raises:
+        ValueError: It can't be read so; the message says what was wanted.
+
+    Examples:
+        >>> coerce(float, "0.5"), coerce(tuple[str, ...], "a, b"), coerce(int | None, None)
+        (0.5, ('a', 'b'), None)
+    """
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        inner = [option for option in get_args(kind) if option is not type(None)]
+        return None if value is None else coerce(inner[0], value)
+    if origin is Literal:
+        return _choice(get_args(kind), value)
+    if kind == Pairs:
+        return _pairs(value)
+    if origin is tuple:
+        return tuple(coerce(get_args(kind)[0], item) for item in _items(value))
+    return _SCALARS[kind](value)
+
+
+def to_plain(config: object) -> dict[str, object]:
+    """A configuration as what JSON can hold; `resolve` reads it back to an equal one."""
+    plain: dict[str, object] = {}
+    for setting in settings_of(type(config)):
+        value = getattr(config, setting.name)
+        if setting.kind == Pairs:
+            value = dict(value)
+        elif isinstance(value, Path):
+            value = str(value)
+        plain[setting.name] = list(value) if isinstance(value, tuple) else value
+    return plain
+
+
+def _setting(field: dataclasses.Field[Any], hint: Any) -> Setting:
+    kind, text = get_args(hint) if get_origin(hint) is Annotated else (hint, "")
+    default = None if field.default is dataclasses.MISSING else field.default
+    return Setting(field.name, kind, text, default)
+
+
+def _pick(
+    setting: Setting, sources: Sequence[tuple[Origin, str, Mapping[str, object]]]
+) -> tuple[Any, Origin]:
+    for origin, place, given in sources:
+        if setting.name not in given:
+            continue
+        try:
+            return coerce(setting.kind, given[setting.name]), origin
+        except (ValueError, TypeError) as error:
+            name = {
+                Origin.FLAG: setting.flag,
+                Origin.ENVIRONMENT: setting.variable,
+            }.get(origin, f"{place}: {setting.name.replace('_', '-')}")
+            raise ConfigError(f"{name}: {error}") from None
+    return setting.default, Origin.DEFAULT
+
+
+def _from_environment(config_type: type, environ: Mapping[str, str]) -> dict[str, object]:
+    return {
+        setting.name: environ[setting.variable]
+        for setting in settings_of(config_type)
+        if environ.get(setting.variable)
+    }
+
+
+def _from_toml(path: Path) -> dict[str, object]:
+    """The file's settings; keys that belong to another command are left to that command."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: not a readable TOML file: {_one_line(error)}") from None
+    return {key.replace("-", "_"): value for key, value in content.items()}
+
+
+def unknown_keys(path: Path, known: Sequence[str]) -> list[str]:
+    """The keys of amber.toml that no command knows: most likely spelling mistakes."""
+    return sorted(key for key in _from_toml(path) if key not in known)
+
+
+def _from_json(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        settings = content["settings"]
+    except FileNotFoundError:
+        raise ConfigError(f"--config {path}: no such file") from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ConfigError(
+            f"--config {path}: not the config.json of a run directory: {_one_line(error)}"
+        ) from None
+    if not isinstance(settings, dict):
+        raise ConfigError(f"--config {path}: its 'settings' is no table")
+    return settings
+
+
+def _choice(choices: Sequence[str], value: object) -> str:
+    if value not in choices:
+        raise ValueError(f"{value!r} is not on offer; choose from {', '.join(choices)}")
+    return str(value)
+
+
+def _items(value: object) -> list[object]:
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    if isinstance(value, list | tuple):
+        return [
+            part for item in value for part in (_items(item) if isinstance(item, str) else [item])
+        ]
+    return [value]
+
+
+def _pairs(value: object) -> Pairs:
+    if isinstance(value, Mapping):
+        return tuple((str(key), str(item)) for key, item in value.items())
+    texts = [value] if isinstance(value, str) else list(value)  # type: ignore[call-overload]
+    pairs = dict(_pair(text) for text in texts)
+    if len(pairs) < len(texts):
+        raise ValueError("one name is given twice")
+    return tuple(pairs.items())
+
+
+def _pair(text: object) -> tuple[str, str]:
+    if isinstance(text, list | tuple) and len(text) == 2:
+        return str(text[0]), str(text[1])
+    key, equals, item = str(text).partition("=")
+    if not (key.strip() and equals and item.strip()):
+        raise ValueError(f"{text!r} is not of the form NAME=VALUE")
+    return key.strip(), item.strip()
+
+
+def _integer(value: object) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError(f"{value!r} is not a whole number")
+    try:
+        return int(value)  # type: ignore[call-overload, no-any-return]
+    except (ValueError, TypeError):
+        raise ValueError(f"{value!r} is not a whole number") from None
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a number")
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        raise ValueError(f"{value!r} is not a number") from None
+
+
+def _truth(value: object) -> bool:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    try:
+        return words[str(value).lower()]
+    except KeyError:
+        raise ValueError(f"{value!r} is neither true nor false") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+_SCALARS: dict[Any, Callable[[Any], Any]] = {
+    str: str,
+    int: _integer,
+    float: _number,
+    bool: _truth,
+    Path: Path,
+}

@@ -1,0 +1,52 @@
+"""What every corpus reader promises, and the checks that all of them share.
+
+A reader turns a folder or a file into a `Corpus`: it reads descriptions, never audio. It raises
+`CorpusError` when the whole can't be trusted, and puts into `warnings` what it read past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from amber_cache.errors import CorpusError
+from amber_cache.records import Corpus, Utterance, Vote
+
+
+class Reader(Protocol):
+    """Reads one kind of corpus."""
+
+    def __call__(self, root: Path | None, *, votes_file: Path | None = None) -> Corpus:
+        """Read what stands at `root`; None asks for the corpus's own default place.
+
+        Raises:
+            CorpusError: It is no such corpus, or can't be trusted.
+        """
+
+
+def check_ids(ids: Sequence[str], *, place: Path, lines: Sequence[int]) -> None:
+    """Refuse ids that are empty or stand twice, naming their lines.
+
+    Raises:
+        CorpusError: As said.
+    """
+    first_line: dict[str, int] = {}
+    for identifier, line in zip(ids, lines, strict=True):
+        if not identifier:
+            raise CorpusError(f"{place}, line {line}: the id is empty")
+        if identifier in first_line:
+            raise CorpusError(
+                f"{place}, line {line}: the id {identifier!r} stands in line "
+                f"{first_line[identifier]} already; ids must be unique"
+            )
+        first_line[identifier] = line
+
+
+def attach_votes(
+    utterances: Iterable[Utterance], votes: Mapping[str, Sequence[Vote]]
+) -> tuple[Utterance, ...]:
+    """Give each utterance its votes, and sort by id."""
+    with_votes = (replace(one, votes=tuple(votes.get(one.id, ()))) for one in utterances)
+    return tuple(sorted(with_votes, key=lambda one: one.id))

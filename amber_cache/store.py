@@ -1,0 +1,253 @@
+"""The cache: one HDF5 file with utterances, votes and the embeddings of any number of encoders.
+
+`open_cache` reads one, `write_cache` writes one whole, `verify_cache` looks at all of it; the
+schema stands in store_schema.py. What stage two takes from stage one, it takes from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from amber_cache import store_checks as checks
+from amber_cache.errors import CacheError
+from amber_cache.store_file import (
+    Source,
+    find,
+    listing_problems,
+    open_source,
+    read_attributes,
+)
+from amber_cache.store_read import (
+    assemble_embedding,
+    embedding_names,
+    read_columns,
+    read_labels,
+)
+from amber_cache.store_schema import (
+    DONE,
+    EMBEDDING_COLUMNS,
+    FAILED,
+    FORMAT,
+    FORMAT_VERSION,
+    PENDING,
+    RATING_COLUMNS,
+    UTTERANCE_COLUMNS,
+    VOTE_COLUMNS,
+    Attribute,
+    amber_version,
+    data_hash,
+    digest,
+    row_crc32,
+    text_array,
+)
+from amber_cache.store_tables import (
+    CacheContent,
+    Embedding,
+    RatingTable,
+    UtteranceTable,
+    VoteTable,
+    make_embedding,
+    ratings_table,
+    utterance_table,
+    votes_table,
+)
+from amber_cache.store_write import cache_image, write_cache, write_whole
+from amber_cache.verify import EmbeddingCount, Report, verify_cache
+
+__all__ = [
+    "DONE",
+    "FAILED",
+    "FORMAT",
+    "FORMAT_VERSION",
+    "PENDING",
+    "Attribute",
+    "Cache",
+    "CacheContent",
+    "Embedding",
+    "EmbeddingCount",
+    "RatingTable",
+    "Report",
+    "UtteranceTable",
+    "VoteTable",
+    "amber_version",
+    "cache_image",
+    "data_hash",
+    "digest",
+    "make_embedding",
+    "open_cache",
+    "ratings_table",
+    "row_crc32",
+    "text_array",
+    "utterance_table",
+    "verify_cache",
+    "votes_table",
+    "write_cache",
+    "write_whole",
+]
+
+
+def open_cache(path: str | Path) -> Cache:
+    """Open a cache for reading; tables and embeddings are read and checked when asked for.
+
+    Opening checks the format, that what must be there is there, and every name and attribute.
+
+    Raises:
+        CacheError: There is no such file, or it is no cache, newer, cut off, damaged or incomplete.
+    """
+    source = open_source(path)
+    try:
+        _raise_first(source, listing_problems(source))
+        return Cache(source)
+    except BaseException:
+        source.close()
+        raise
+
+
+class Cache:
+    """A cache open for reading; use it in a `with` block, or `close` it.
+
+    Reading any part may raise a CacheError that names the damaged dataset. A file replaced
+    meanwhile makes no difference: what was opened is read on.
+
+    Attributes:
+        path: The file.
+        attrs: The root's attributes.
+        corpus: Name of the corpus reader; "" where unknown.
+        protocol: The corpus's default label protocol; "" for none.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._names = embedding_names(source)
+        self.path = source.path
+        self.attrs = read_attributes(source, "/")
+        self.corpus = str(self.attrs.get("corpus", ""))
+        self.protocol = str(self.attrs.get("protocol", ""))
+        for required in ("/utterances/id", "/votes/utterance", "/votes/label"):
+            if find(source, required) is None:
+                raise CacheError(f"{self.path}: {required}: is missing")
+        if not self._names:
+            raise CacheError(f"{self.path}: /embeddings: there is none")
+
+    @cached_property
+    def utterances(self) -> UtteranceTable:
+        """All utterances; "", NaN and -1 stand for what the file does not say."""
+        table = UtteranceTable(**read_columns(self._open(), "/utterances", UTTERANCE_COLUMNS))
+        _raise_first(self._source, checks.id_problems(table.id))
+        return table
+
+    @cached_property
+    def votes(self) -> VoteTable:
+        """All votes."""
+        columns = read_columns(self._open(), "/votes", VOTE_COLUMNS)
+        table = VoteTable(**columns, labels=read_labels(self._source))
+        problems = checks.vote_problems(table, num_utterances=len(self.utterances))
+        _raise_first(self._source, problems)
+        return table
+
+    @cached_property
+    def ratings(self) -> RatingTable | None:
+        """All ratings of arousal, valence and dominance; None where the file has none."""
+        if find(self._open(), "/ratings") is None:
+            return None
+        table = RatingTable(**read_columns(self._source, "/ratings", RATING_COLUMNS))
+        problems = checks.rating_problems(table, num_utterances=len(self.utterances))
+        _raise_first(self._source, problems)
+        return table
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What there are embeddings of: audio and text first, then by name."""
+        return tuple(self._names)
+
+    def encoders(self, modality: str) -> tuple[str, ...]:
+        """Names of a modality's embeddings; none for a modality that is not there."""
+        return self._names.get(modality, ())
+
+    def embeddings(self, modality: str, encoder: str | None = None) -> Embedding:
+        """One embedding, read anew at each call; its rows that are not done are NaN.
+
+        Args:
+            modality: One of `modalities`.
+            encoder: An entry's name, or an encoder's id if but one entry is of it; may be left out
+                where the modality has but one entry.
+
+        Raises:
+            CacheError: It is not there, is one of several, or is damaged.
+        """
+        name = self._entry(modality, encoder)
+        group = f"/embeddings/{modality}/{name}"
+        length = len(self.utterances)
+        columns = read_columns(self._open(), group, EMBEDDING_COLUMNS, length=length)
+        embedding = assemble_embedding(self._source, modality=modality, name=name, columns=columns)
+        problems = checks.embedding_problems(embedding, ids=self.utterances.id)
+        _raise_first(self._source, problems)
+        embedding.vectors[embedding.status != DONE] = np.nan
+        return embedding
+
+    def content(self) -> CacheContent:
+        """Everything in the cache, as `write_cache` takes it."""
+        entries = [(modality, name) for modality in self._names for name in self._names[modality]]
+        return CacheContent(
+            corpus=self.corpus,
+            protocol=self.protocol,
+            utterances=self.utterances,
+            votes=self.votes,
+            ratings=self.ratings,
+            embeddings=tuple(self.embeddings(modality, name) for modality, name in entries),
+            attrs=self.attrs,
+        )
+
+    def close(self) -> None:
+        """Close the file; tables that were read stay."""
+        self._source.close()
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self) -> Source:
+        if not self._source.file:
+            raise CacheError(f"{self.path}: the cache was closed before this was read")
+        return self._source
+
+    def _entry(self, modality: str, encoder: str | None) -> str:
+        names = self.encoders(modality)
+        if not names:
+            there = ", ".join(self.modalities)
+            raise CacheError(f"{self.path}: has no {modality} embeddings; there are: {there}")
+        if encoder in names:
+            return str(encoder)
+        groups = {name: f"/embeddings/{modality}/{name}" for name in names}
+        chosen = [
+            name
+            for name in names
+            if encoder is None
+            or read_attributes(self._open(), groups[name]).get("encoder") == encoder
+            or encoder.replace("/", "--") == name
+        ]
+        if len(chosen) != 1:
+            asked = f"--encoder {modality}={encoder} is" if encoder else "without --encoder it is"
+            state = "several" if chosen else "none"
+            raise CacheError(
+                f"{self.path}: {asked} {state} of the {modality} embeddings; "
+                f"name one of: {', '.join(names)}"
+            )
+        return chosen[0]
+
+
+def _raise_first(source: Source, problems: Iterable[str]) -> None:
+    for problem in problems:
+        raise CacheError(f"{source.path}: {problem}")

@@ -1,0 +1,238 @@
+"""Write a cache: built in memory, checked, and put in its place whole or not at all.
+
+HDF5 crashes the process at exit when a disk fills under an open file. So the file is built with
+the core driver, which never touches the disk, and its image is written as plain bytes. The same
+content with the same `created_utc` gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+
+import h5py
+import numpy as np
+from jaxtyping import Shaped
+
+from amber_cache import store_checks as checks
+from amber_cache.errors import CacheError
+from amber_cache.store_schema import (
+    EMBEDDING_COLUMNS,
+    FORMAT,
+    FORMAT_VERSION,
+    RATING_COLUMNS,
+    UTTERANCE_COLUMNS,
+    VOTE_COLUMNS,
+    Attribute,
+    Column,
+    amber_version,
+    attribute_digest,
+    convert,
+    digest,
+    text_array,
+)
+from amber_cache.store_tables import CacheContent, Embedding
+
+# HDF5 1.10's format: its metadata carries checksums of its own, which older formats lack.
+_LIBVER = ("v110", "v110")
+_GROWTH_BYTES = 1 << 22
+
+
+def write_cache(path: str | Path, content: CacheContent) -> None:
+    """Write a whole cache; a file that stands there is replaced in one step, or left as it is.
+
+    Needs memory for about twice the file beside the content.
+
+    Raises:
+        CacheError: The content breaks the schema's rules, or the disk is full or not writable.
+    """
+    try:
+        for problem in _content_problems(content):
+            raise ValueError(problem)
+        image = cache_image(content)
+    except ValueError as error:
+        raise CacheError(f"{path}: not written: {error}") from error
+    write_whole(path, image)
+
+
+def cache_image(content: CacheContent) -> bytes:
+    """The bytes of the cache's file.
+
+    Raises:
+        ValueError: A column has a wrong length, a value that does not fit, or text that HDF5
+            can't hold (a zero byte, a lone surrogate).
+    """
+    name = f"amber-cache-{secrets.token_hex(8)}"  # HDF5 refuses a name that it has open elsewhere
+    with h5py.File(
+        name, "w", driver="core", backing_store=False, block_size=_GROWTH_BYTES, libver=_LIBVER
+    ) as file:
+        _fill(file, content)
+        file.flush()
+        image: bytes = file.id.get_file_image()
+    return image
+
+
+def write_whole(path: str | Path, data: bytes) -> None:
+    """Write a file through a temporary one beside it, synced, so that no half of it ever stands.
+
+    The folder is made if it is missing; a symbolic link is followed, not replaced.
+
+    Raises:
+        CacheError: The disk is full or the place not writable; nothing has changed then.
+    """
+    target = Path(os.path.realpath(path))
+    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    try:
+        if target.is_dir():
+            raise IsADirectoryError("it is a folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise CacheError(_disk_trouble(path, target, len(data), error)) from error
+    finally:
+        with contextlib.suppress(OSError):  # a folder of its path may turn out to be a file
+            partial.unlink(missing_ok=True)
+
+
+def _fill(file: h5py.File, content: CacheContent) -> None:
+    checksums: list[str] = []
+    root = {
+        "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        **content.attrs,
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "corpus": content.corpus,
+        "protocol": content.protocol,
+        "amber_version": amber_version(),
+    }
+    _write_attributes(file, root, checksums)
+    group = file.create_group("utterances")
+    _write_columns(group, content.utterances, UTTERANCE_COLUMNS, checksums)
+    group = file.create_group("votes")
+    _write_attributes(group, {"labels": list(content.votes.labels)}, checksums)
+    _write_columns(group, content.votes, VOTE_COLUMNS, checksums)
+    if content.ratings is not None:
+        _write_columns(file.create_group("ratings"), content.ratings, RATING_COLUMNS, checksums)
+    for embedding in content.embeddings:
+        group = file.create_group(checks.embedding_path(embedding))
+        _write_attributes(group, embedding.attrs, checksums)
+        _write_columns(
+            group, embedding, EMBEDDING_COLUMNS, checksums, length=len(content.utterances)
+        )
+    file.attrs["checksums"] = checksums
+
+
+def _write_columns(
+    group: h5py.Group,
+    table: object,
+    columns: tuple[Column, ...],
+    checksums: list[str],
+    *,
+    length: int | None = None,
+) -> None:
+    for column in columns:
+        path = f"{group.name}/{column.name}"
+        values: np.ndarray = getattr(table, column.name)
+        length = len(values) if length is None else length
+        if values.ndim != column.ndim or len(values) != length:
+            raise ValueError(f"{path}: has shape {values.shape}, wanted {length} rows")
+        try:
+            stored = convert(values, column)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        is_text = column.dtype == "str"
+        dataset = group.create_dataset(
+            column.name,
+            data=_encoded(path, stored) if is_text else stored,
+            dtype=h5py.string_dtype() if is_text else column.dtype,
+        )
+        dataset.attrs["sha256"] = digest(stored)
+        checksums.append(f"{dataset.attrs['sha256']} {path}")
+
+
+def _encoded(path: str, texts: Shaped[np.ndarray, " row"]) -> Shaped[np.ndarray, " row"]:
+    encoded = np.empty(len(texts), dtype=object)
+    for row, text in enumerate(texts):
+        try:
+            encoded[row] = text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{path}: row {row}, {text!a}, is not text in UTF-8") from error
+        if "\0" in text:
+            raise ValueError(f"{path}: row {row}, {text!a}, has a zero byte, which ends text")
+    return encoded
+
+
+def _write_attributes(
+    group: h5py.Group, attributes: Mapping[str, Attribute], checksums: list[str]
+) -> None:
+    for name, value in attributes.items():
+        stored = json.dumps(value, sort_keys=True) if isinstance(value, dict) else value
+        if not isinstance(stored, str | int | float | list):
+            raise ValueError(f"{group.name}, attribute {name}: {value!r} is no text or number")
+        if isinstance(stored, list):
+            text = text_array([str(item) for item in stored])
+            group.attrs.create(name, text, dtype=h5py.string_dtype())
+        else:
+            group.attrs[name] = stored
+        checksums.append(f"{attribute_digest(stored)} {group.name.rstrip('/')}/@{name}")
+
+
+def _content_problems(content: CacheContent) -> Iterator[str]:
+    ids, num_utterances = content.utterances.id, len(content.utterances)
+    yield from checks.id_problems(ids)
+    yield from checks.order_problems(content.utterances)
+    yield from checks.vote_problems(content.votes, num_utterances=num_utterances)
+    if content.ratings is not None:
+        yield from checks.rating_problems(content.ratings, num_utterances=num_utterances)
+    if not content.embeddings:
+        yield "a cache needs at least one embedding"
+    for embedding in content.embeddings:
+        yield from _name_problems(embedding)
+        if len(embedding.vectors) != num_utterances or len(embedding) != num_utterances:
+            path = checks.embedding_path(embedding)
+            yield f"{path}: has {len(embedding)} rows, wanted {num_utterances}, one an utterance"
+        yield from chain(
+            checks.embedding_problems(embedding, ids=ids),
+            checks.leftover_problems(embedding, ids=ids),
+        )
+    names = [checks.embedding_path(embedding) for embedding in content.embeddings]
+    yield from (f"{name}: stands there twice" for name in names if names.count(name) > 1)
+
+
+def _name_problems(embedding: Embedding) -> Iterator[str]:
+    for name in (embedding.modality, embedding.name):
+        if not name.isprintable() or "/" in name or name.strip(".@") != name or not name:
+            yield f"embedding {name!a}: a name is printable, without / and . or @ at its ends"
+
+
+def _disk_trouble(path: str | Path, target: Path, size: int, error: OSError) -> str:
+    folder = next((parent for parent in target.parents if parent.exists()), Path("/"))
+    free = shutil.disk_usage(folder).free
+    return (
+        f"{path}: the cache could not be written: {error.strerror or error}; it needs "
+        f"{size / 1e6:.1f} MB, {free / 1e6:.1f} MB are free there. Nothing has changed; "
+        "make room or name another place with --cache"
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    # So that the new name outlives a power cut. Not every file system lets a folder be synced, and
+    # the file is in its place by now, so that an error here says nothing about it.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,104 @@
+"""A frozen table of runs -> results: rows, chunks that train together, and selection.
+
+The table is settings x folds x seeds. Rows of like shape are cut into chunks, each one stack; what
+a row gives does not depend on its chunk. Settings are selected on validation only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from amber_heads.engine import RunResult, train_stack
+from amber_heads.material import Material
+from amber_heads.runs import Run
+from amber_heads.settings import RunSettings
+
+#: Runs that train as one stack: on a CPU few, so that their state stays near the cores.
+CHUNK_SIZE = {"cpu": 25, "cuda": 225}
+
+
+def make_table(
+    settings: Sequence[RunSettings], *, num_folds: int, seeds: Sequence[int]
+) -> tuple[Run, ...]:
+    """Every run, by settings, then fold, then seed."""
+    return tuple(
+        Run(one, fold, seed) for one in settings for fold in range(num_folds) for seed in seeds
+    )
+
+
+def plan_chunks(runs: Sequence[Run], *, size: int) -> tuple[tuple[int, ...], ...]:
+    """Cut a table into stacks of at most `size` rows that agree in width, batch and length.
+
+    Rows of one fold and seed stand together, since they share their minibatches.
+    """
+    shapes: dict[tuple[int, int, int], list[int]] = {}
+    for row, run in enumerate(runs):
+        one = run.settings
+        shapes.setdefault((one.hidden, one.batch_size, one.epochs), []).append(row)
+    chunks = []
+    for rows in shapes.values():
+        rows.sort(key=lambda row: (runs[row].fold, runs[row].seed, row))
+        chunks += [tuple(rows[start : start + size]) for start in range(0, len(rows), size)]
+    return tuple(chunks)
+
+
+def train_table(
+    runs: Sequence[Run],
+    material: Material,
+    *,
+    chunk_size: int | None = None,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> list[RunResult]:
+    """Train every row of a table, chunk by chunk; results in the table's order."""
+    size = chunk_size or CHUNK_SIZE[material.device.split(":")[0]]
+    results: dict[int, RunResult] = {}
+    total = sum(run.settings.epochs for run in runs)
+    epochs = 0
+    progress("training (run epochs)", 0, total)
+    for chunk in plan_chunks(runs, size=size):
+        before = epochs
+
+        def on_epoch(epoch: int, before: int = before, width: int = len(chunk)) -> None:
+            progress("training (run epochs)", before + epoch * width, total)
+
+        stacked = train_stack([runs[row] for row in chunk], material, on_epoch=on_epoch)
+        results.update(zip(chunk, stacked, strict=True))
+        epochs += len(chunk) * runs[chunk[0]].settings.epochs
+    return [results[row] for row in range(len(runs))]
+
+
+def judging_head(settings: RunSettings, heads: Sequence[str]) -> str:
+    """The head that settings are judged by: the student, else fusion or the only one."""
+    return settings.student or heads[-1]
+
+
+def select(
+    results: Sequence[RunResult],
+    *,
+    settings: Sequence[RunSettings],
+    heads: Sequence[str],
+    num_folds: int,
+    how: str,
+) -> tuple[int, ...]:
+    """Which settings each fold's test part is judged with: an index into `settings` by fold.
+
+    The criterion is the validation js, at the best epoch, of the head that the settings are judged
+    by, averaged over seeds: fold by fold ("nested") or over all folds ("pooled"). The first of
+    equals wins; settings of which a run diverged are chosen last.
+    """
+    scores = np.zeros((len(settings), num_folds))
+    counts = np.zeros_like(scores)
+    number = {one: i for i, one in enumerate(settings)}
+    for result in results:
+        one = result.run.settings
+        head = list(heads).index(judging_head(one, heads))
+        epoch = result.best_epoch[head]
+        score = result.validation_js[epoch - 1, head] if epoch else np.inf
+        scores[number[one], result.run.fold] += score
+        counts[number[one], result.run.fold] += 1
+    scores /= counts
+    if how == "pooled":
+        return (int(scores.mean(axis=1).argmin()),) * num_folds
+    return tuple(int(choice) for choice in scores.argmin(axis=0))
