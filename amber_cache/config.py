@@ -76,9 +76,38 @@ class Setting:
         return "AMBER_" + self.name.upper()
 
     @property
-    def choices(self) -> tuple[str, ...]:
-        """The words it may take; empty where it takes any."""
-        return tuple(get_args(self.kind)) if get_origin(self.kind) is Literal else ()
+    def bare_kind(self) -> Any:
+        """Its type without `None`."""
+        options = [one for one in get_args(self.kind) if one is not type(None)]
+        is_union = get_origin(self.kind) in (Union, types.UnionType)
+        return options[0] if is_union else self.kind
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is given without a value."""
+        return self.bare_kind is bool
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether its option may stand several times."""
+        return bool(self.kind == Pairs)
+
+    @property
+    def metavar(self) -> str | None:
+        """What stands for its value in a help text."""
+        if self.is_switch:
+            return None
+        if get_origin(self.bare_kind) is Literal:
+            return "[" + "|".join(get_args(self.bare_kind)) + "]"
+        names = {int: "N", float: "NUMBER", Path: "PATH", Pairs: "NAME=VALUE"}
+        return names.get(self.bare_kind, "TEXT")
+
+    @property
+    def described(self) -> str:
+        """Its help, with the default where there is a plain one."""
+        if self.default in (None, (), "") or self.is_switch:
+            return self.help
+        return f"{self.help} [default: {self.default}]"
 
 
 def settings_of(config_type: type) -> tuple[Setting, ...]:
@@ -147,19 +176,6 @@ def coerce(kind: Any, value: object) -> Any:
     return _SCALARS[kind](value)
 
 
-def to_plain(config: object) -> dict[str, object]:
-    """A configuration as what JSON can hold; `resolve` reads it back to an equal one."""
-    plain: dict[str, object] = {}
-    for setting in settings_of(type(config)):
-        value = getattr(config, setting.name)
-        if setting.kind == Pairs:
-            value = dict(value)
-        elif isinstance(value, Path):
-            value = str(value)
-        plain[setting.name] = list(value) if isinstance(value, tuple) else value
-    return plain
-
-
 def _setting(field: dataclasses.Field[Any], hint: Any) -> Setting:
     kind, text = get_args(hint) if get_origin(hint) is Annotated else (hint, "")
     default = None if field.default is dataclasses.MISSING else field.default
@@ -202,9 +218,16 @@ def _from_toml(path: Path) -> dict[str, object]:
     return {key.replace("-", "_"): value for key, value in content.items()}
 
 
-def unknown_keys(path: Path, known: Sequence[str]) -> list[str]:
-    """The keys of amber.toml that no command knows: most likely spelling mistakes."""
-    return sorted(key for key in _from_toml(path) if key not in known)
+def refuse_unknown_keys(config_types: Sequence[type], toml_file: Path = Path("amber.toml")) -> None:
+    """Refuse a key of amber.toml that no command knows: it would be left out in silence.
+
+    Raises:
+        ConfigError: As said, naming the keys.
+    """
+    known = {setting.name for one in config_types for setting in settings_of(one)}
+    if unknown := sorted(set(_from_toml(toml_file)) - known):
+        names = ", ".join(name.replace("_", "-") for name in unknown)
+        raise ConfigError(f"{toml_file}: no command knows {names}")
 
 
 def _from_json(path: Path) -> dict[str, object]:

@@ -95,6 +95,19 @@ class ExtractReport:
     notes: tuple[str, ...]
     written: bool
 
+    @property
+    def last_line(self) -> str:
+        """What was done and what failed, in a line."""
+        new = ", ".join(f"{count} new in {name}" for name, count in self.encoded.items())
+        parts = [f"{self.num_utterances} utterances of {self.corpus}", new]
+        if self.num_without_text:
+            parts.append(f"{self.num_without_text} without text")
+        if self.num_without_votes:
+            parts.append(f"{self.num_without_votes} without votes")
+        parts.append(f"{len(self.failures)} failed")
+        done = "written" if self.written else "nothing was missing"
+        return f"{self.cache}: {done}: {', '.join(parts)}"
+
 
 @dataclass(frozen=True, slots=True)
 class _Source:

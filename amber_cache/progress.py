@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 #: Seconds between two plain lines of one stage.
 PLAIN_INTERVAL_S = 5.0
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Told how far a stage of the work has come."""
 
@@ -68,6 +69,8 @@ def _bars() -> Iterator[Progress]:
                 tasks[stage] = (task, time.monotonic())
             task, began = tasks[stage]
             rich.update(task, completed=done, total=total, rate=_rate(done, began))
+            if done >= total:  # a later stage of the same name is another bar
+                del tasks[stage]
 
         yield progress
 
@@ -85,6 +88,8 @@ class _PlainLines:
         if done < total and now - self._last.setdefault(stage, now) < PLAIN_INTERVAL_S:
             return
         self._last[stage] = now
+        if done >= total:  # a later stage of the same name starts its own clock
+            del self._began[stage], self._last[stage]
         left = (now - began) / done * (total - done) if done else 0.0
         rest = f", {left:.0f} s left" if done < total else f" in {now - began:.1f} s"
         print(f"{stage}: {done}/{total}{_rate(done, began)}{rest}", file=sys.stderr, flush=True)

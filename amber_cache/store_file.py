@@ -54,8 +54,7 @@ def open_source(path: str | Path) -> Source:
     try:
         with guarded(path, "its attributes"):
             _require_format(path, file)
-            lines = _plain(file.attrs.get("checksums", []))
-            checksums = {name: checksum for checksum, name in map(_split, lines)}
+            checksums = _listing(_plain(file.attrs.get("checksums", [])))
     except BaseException:
         file.close()
         raise
@@ -116,9 +115,17 @@ def find(source: Source, path: str) -> h5py.Group | h5py.Dataset | None:
 
 
 def children(source: Source, group: str) -> tuple[str, ...]:
-    """Names of what stands in a group, sorted; none where there is no group."""
+    """Names of what stands in a group, sorted; none where there is no group.
+
+    Raises:
+        CacheError: A name is not printable, so that it can't be shown or typed.
+    """
     node = find(source, group)
-    return tuple(sorted(node)) if isinstance(node, h5py.Group) else ()
+    names = sorted(node) if isinstance(node, h5py.Group) else []
+    for name in names:
+        if not name.isprintable():
+            raise CacheError(f"{source.path}: {group}: has the name {name!a}, which is damaged")
+    return tuple(names)
 
 
 def read_attributes(source: Source, group: str) -> dict[str, Attribute]:
@@ -136,7 +143,7 @@ def stated_checksum(source: Source, path: str) -> str | None:
     """What a dataset's own `sha256` attribute says; None without dataset or attribute."""
     node = find(source, path)
     value = None if node is None else node.attrs.get("sha256")
-    return None if value is None else str(_plain(value)).lower()
+    return None if value is None else ascii(str(_plain(value)).lower())[1:-1]
 
 
 @contextmanager
@@ -186,5 +193,8 @@ def _plain(value: object) -> Any:
     return value
 
 
-def _split(line: str) -> list[str]:
-    return line.split(" ", 1)
+def _listing(lines: list[str]) -> dict[str, str]:
+    for line in lines:
+        if not line.isprintable():  # it would break up the one line of an error
+            raise ValueError(f"its list of checksums has {line!a}")
+    return {name: checksum for checksum, name in (line.split(" ", 1) for line in lines)}

@@ -179,6 +179,8 @@ def _write_attributes(
 ) -> None:
     for name, value in attributes.items():
         stored = json.dumps(value, sort_keys=True) if isinstance(value, dict) else value
+        if not name.isprintable():
+            raise ValueError(f"{group.name}, attribute {name!a}: its name is not printable")
         if not isinstance(stored, str | int | float | list):
             raise ValueError(f"{group.name}, attribute {name}: {value!r} is no text or number")
         if isinstance(stored, list):

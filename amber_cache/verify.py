@@ -79,6 +79,24 @@ class Report:
         """Whether nothing is wrong; what is unprotected is not wrong."""
         return not self.problems
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The report in words, the verdict last."""
+        counts = [
+            f"{one.modality}/{one.name}: {one.done} done, {one.failed} failed, "
+            f"{one.pending} pending, {one.dimension} features"
+            for one in self.embeddings
+        ]
+        bare = [f"unprotected (no checksum): {', '.join(self.unprotected)}"]
+        verdict = "sound" if self.ok else f"{len(self.problems)} problems"
+        return (
+            f"{self.num_utterances} utterances, {self.num_votes} votes, {self.num_ratings} ratings",
+            *counts,
+            *(bare if self.unprotected else ()),
+            *(f"problem: {problem}" for problem in self.problems),
+            f"{self.path}: {verdict}",
+        )
+
 
 def verify_cache(path: str | Path) -> Report:
     """Check format, checksums, row checksums, dtypes, lengths, ids, indices and rows of a cache.
@@ -113,7 +131,7 @@ class _Verifier:
         num_utterances = None if utterances is None else len(utterances)
         num_votes = self._votes(num_utterances)
         num_ratings = self._ratings(num_utterances)
-        counts = self._embeddings(None if utterances is None else utterances)
+        counts = self._embeddings(utterances)
         unique = tuple(dict.fromkeys(self.problems))
         return Report(
             self.source.path,
@@ -210,8 +228,9 @@ class _Verifier:
         except CacheError as error:
             self._add(error)
             return
-        paths = [f"{group.rstrip('/')}/@{name}" for name in names]
-        self.unprotected.extend(path for path in paths if path not in self.source.checksums)
+        for name in names:
+            if f"{group.rstrip('/')}/@{name}" not in self.source.checksums:
+                self.unprotected.append(f"{group.rstrip('/')}/@{ascii(name)[1:-1]}")
 
     def _add(self, error: CacheError) -> None:
         self.problems.append(_without_path(self.source.path, error))

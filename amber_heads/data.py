@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from amber_cache.store import DONE, Cache, Embedding, VoteTable, data_hash
 from jaxtyping import Bool, Float
 
 from amber_cache.errors import ConfigError
 from amber_cache.records import LABELS
+from amber_cache.store import DONE, Cache, Embedding, VoteTable, data_hash
 
 #: The utterance columns that splits, tables and plots use.
 COLUMNS = ("speaker", "session", "dialogue", "split", "style", "text")
@@ -50,6 +51,7 @@ class Dataset:
         ids: (N,) in the cache's order.
         inputs: By modality, (N, D_m) float32 embeddings.
         encoders: By modality, the cache entry's name.
+        encoder_attributes: By modality, how the entry was made.
         counts: (N, C) votes in each class.
         target: (N, C) float64 soft labels; rows sum to one.
         columns: By name, (N,) strings: speaker, session, dialogue, split, style, text.
@@ -61,6 +63,7 @@ class Dataset:
     ids: np.ndarray
     inputs: Mapping[str, np.ndarray]
     encoders: Mapping[str, str]
+    encoder_attributes: Mapping[str, Mapping[str, Any]]
     classes: tuple[str, ...]
     counts: np.ndarray
     target: np.ndarray
@@ -251,6 +254,7 @@ def _dataset(
         ids=ids,
         inputs=inputs,
         encoders={name: entry.name for name, entry in entries.items()},
+        encoder_attributes={name: dict(entry.attrs) for name, entry in entries.items()},
         classes=policy.names,
         counts=kept_counts,
         target=kept_counts / kept_counts.sum(axis=1, keepdims=True),

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.optim.adamw import adamw
 
 from amber_heads.dropout import Dropout
 from amber_heads.heads import forward, initial_parameters
@@ -93,14 +94,21 @@ class Stack:
         self.heads = self.architecture.heads
         self._start_parameters()
         self._read_settings()
-        self._start_records()
+        num_runs, num_heads = len(self.runs), len(self.heads)
+        self.training_loss = np.full((self.epochs, num_runs), np.nan)
+        self.validation_js = np.full((self.epochs, num_runs, num_heads), np.nan)
+        self.expert_weights = np.full((self.epochs, num_runs, num_heads), np.nan)
+        self.best = torch.full_like(self.rows, math.nan)
+        self.best_js: np.ndarray = np.full((num_runs, num_heads), np.inf)
+        self.best_epoch: np.ndarray = np.zeros((num_runs, num_heads), dtype=np.int64)
 
     def train_epoch(self, epoch: int) -> None:
         """Go once through every run's training part."""
         total = torch.zeros(len(self.runs), dtype=torch.float64, device=self.material.device)
         dropout = Dropout(self.runs, self.architecture, epoch=epoch)
-        for index, weight in self._steps(epoch):
-            loss = self.step(index, weight, keep=dropout.draw(index.shape[1], like=self.rows))
+        for index, weight, active in self._steps(epoch):
+            keep = dropout.draw(index.shape[1], like=self.rows)
+            loss = self.step(index, weight, active, keep=keep)
             total += loss.double() * weight.sum(dim=1)
         sizes = [len(self.material.folds[run.fold].train) for run in self.runs]
         self.training_loss[epoch - 1] = total.cpu().numpy() / np.array(sizes)
@@ -109,17 +117,22 @@ class Stack:
         self,
         index: Int[Tensor, "run batch"],
         weight: Float[Tensor, "run batch"],
+        active: Sequence[int],
         *,
         keep: Sequence[Float[Tensor, "run batch hidden"]] | None = None,
     ) -> Float[Tensor, " run"]:
-        """One optimiser step of every run that has utterances in its batch; gives their losses."""
-        self.gradient.zero_()
+        """One optimiser step of the active runs, those with utterances in their batch.
+
+        Gives the mean loss of each run's batch.
+        """
         inputs = self.material.batch(index, self.fold)
         log_heads = forward(self.architecture, self.tensors, inputs, keep=keep)
         losses = self._losses(log_heads, self.material.target[index])
         per_run = (losses * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1)
-        per_run.sum().backward()  # type: ignore[no-untyped-call]
-        self._adamw(weight.any(dim=1))
+        gradients = torch.autograd.grad(per_run.sum(), tuple(self.tensors.values()))
+        for view, gradient in zip(self.gradient_views, gradients, strict=True):
+            view.copy_(gradient)
+        self._adamw(active)
         return per_run.detach()
 
     def validate(self, epoch: int) -> None:
@@ -181,21 +194,17 @@ class Stack:
         self.rows = torch.stack([by_seed[run.seed] for run in self.runs]).to(device, dtype)
         self.gradient = torch.zeros_like(self.rows)
         self.moment1, self.moment2 = torch.zeros_like(self.rows), torch.zeros_like(self.rows)
-        self.steps = torch.zeros(len(self.runs), 1, dtype=torch.float64, device=device)
-        # Leaves share the rows' memory, and their gradients share the gradient's: autograd adds
-        # into it in place, so that the optimiser is one pass over flat rows.
+        self.steps = torch.zeros(len(self.runs), dtype=torch.float32, device=device)
+        # Leaves share the rows' memory, so that the optimiser is one pass over flat rows.
         self.tensors = {
             name: view.detach().requires_grad_()
             for name, view in self.architecture.views(self.rows).items()
         }
-        for name, view in self.architecture.views(self.gradient).items():
-            self.tensors[name].grad = view
+        self.gradient_views = tuple(self.architecture.views(self.gradient).values())
 
     def _read_settings(self) -> None:
         settings = [run.settings for run in self.runs]
         self.fold = torch.tensor([run.fold for run in self.runs], device=self.material.device)
-        self.lr = self._column([one.lr for one in settings]).double().unsqueeze(1)
-        self.decay = self._column([one.weight_decay for one in settings]).double().unsqueeze(1)
         self.kappa = self._column([one.kappa for one in settings])
         self.student = np.array(
             [-1 if one.student is None else self.heads.index(one.student) for one in settings]
@@ -228,19 +237,10 @@ class Stack:
         known = [math.nan if value is None else value for value in values]
         return torch.tensor(known, dtype=self.material.dtype, device=self.material.device)
 
-    def _start_records(self) -> None:
-        num_runs, num_heads = len(self.runs), len(self.heads)
-        self.training_loss = np.full((self.epochs, num_runs), np.nan)
-        self.validation_js = np.full((self.epochs, num_runs, num_heads), np.nan)
-        self.expert_weights = np.full((self.epochs, num_runs, num_heads), np.nan)
-        self.best = torch.full_like(self.rows, math.nan)
-        self.best_js = np.full((num_runs, num_heads), np.inf)
-        self.best_epoch = np.zeros((num_runs, num_heads), dtype=np.int64)
-
     def _steps(
         self, epoch: int
-    ) -> Iterator[tuple[Int[Tensor, "run batch"], Float[Tensor, "run batch"]]]:
-        """Each step's utterances and their weights: 1, or 0 where a shorter batch is padded."""
+    ) -> Iterator[tuple[Int[Tensor, "run batch"], Float[Tensor, "run batch"], list[int]]]:
+        """Each step's utterances, their weights, and the runs that have any."""
         plans = [
             minibatches(
                 self.material.folds[run.fold].train,
@@ -252,11 +252,13 @@ class Stack:
             for run in self.runs
         ]
         for number in range(max(len(plan) for plan in plans)):
-            yield self._padded([plan[number] if number < len(plan) else _NONE for plan in plans])
+            parts = [plan[number] if number < len(plan) else _NONE for plan in plans]
+            yield *self._padded(parts), [r for r, part in enumerate(parts) if len(part)]
 
     def _padded(
         self, parts: Sequence[np.ndarray]
     ) -> tuple[Int[Tensor, "run batch"], Float[Tensor, "run batch"]]:
+        """Indices side by side, with weight 1, or 0 where a shorter part is padded."""
         index = np.zeros((len(parts), max(len(part) for part in parts)), dtype=np.int64)
         weight = np.zeros(index.shape)
         for r, part in enumerate(parts):
@@ -288,21 +290,29 @@ class Stack:
         order = self.order[rows][:, None, :, None].expand(log_heads.shape)
         return log_heads.gather(2, order)
 
-    def _adamw(self, active: Bool[Tensor, " run"]) -> None:
-        """AdamW (decoupled weight decay) on the flat rows, each run with its own rate and decay."""
-        rows = slice(None) if bool(active.all()) else active.nonzero().squeeze(1)
-        gradient, parameters = self.gradient[rows], self.rows[rows]
-        moment1, moment2 = self.moment1[rows], self.moment2[rows]
-        self.steps[rows] += 1
-        steps, lr = self.steps[rows], self.lr[rows]
-        size = (lr / (1 - BETA1**steps)).to(parameters.dtype)
-        root = torch.sqrt(1 - BETA2**steps).to(parameters.dtype)
-        moment1.lerp_(gradient, 1 - BETA1)
-        moment2.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
-        parameters.mul_((1 - lr * self.decay[rows]).to(parameters.dtype))
-        parameters.sub_(size * moment1 / (moment2.sqrt() / root + EPSILON))
-        if not isinstance(rows, slice):  # indexing by a tensor gave copies
-            self.rows[rows], self.moment1[rows], self.moment2[rows] = parameters, moment1, moment2
+    def _adamw(self, active: Sequence[int]) -> None:
+        """AdamW on the flat rows, PyTorch's fused kernel; runs of one rate and decay at a time."""
+        kinds: dict[tuple[float, float], list[int]] = {}
+        for r in active:
+            one = self.runs[r].settings
+            kinds.setdefault((one.lr, one.weight_decay), []).append(r)
+        for (lr, weight_decay), rows in kinds.items():
+            adamw(
+                [self.rows[r] for r in rows],
+                [self.gradient[r] for r in rows],
+                [self.moment1[r] for r in rows],
+                [self.moment2[r] for r in rows],
+                [],
+                [self.steps[r] for r in rows],
+                fused=True,
+                amsgrad=False,
+                beta1=BETA1,
+                beta2=BETA2,
+                lr=lr,
+                weight_decay=weight_decay,
+                eps=EPSILON,
+                maximize=False,
+            )
 
     @torch.no_grad()
     def _judge(

@@ -16,7 +16,7 @@ from amber_heads.runs import Run
 from amber_heads.settings import RunSettings
 
 #: Runs that train as one stack: on a CPU few, so that their state stays near the cores.
-CHUNK_SIZE = {"cpu": 25, "cuda": 225}
+CHUNK_SIZE = {"cpu": 5, "cuda": 225}
 
 
 def make_table(

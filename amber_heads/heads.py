@@ -147,7 +147,8 @@ def _fuse(
         ]
     )  # (modality, run, batch, hidden)
     logits = _apply(tensors, f"{FUSION}.gate", torch.cat(list(inputs), dim=-1))
-    logits = logits.unflatten(-1, (len(inputs) - 1, architecture.hidden)).movedim(2, 0)
+    runs, batch, _ = logits.shape
+    logits = logits.view(runs, batch, len(inputs) - 1, architecture.hidden).movedim(2, 0)
     gate = torch.softmax(torch.cat([logits, torch.zeros_like(logits[:1])]), dim=0)
     return (gate * projected).sum(dim=0)
 

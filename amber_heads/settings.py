@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from amber_cache.errors import ConfigError
@@ -76,6 +77,7 @@ LOSS_SETTINGS: dict[str, tuple[str, ...]] = {
 class FitConfig:
     """What `amber fit` trains, on which labels and folds, and how."""
 
+    cache: Annotated[Path, "the cache to read"] = Path("data/cache.h5")
     encoder: Annotated[
         tuple[tuple[str, str], ...], "MODALITY=NAME, where the cache holds more"
     ] = ()
@@ -178,7 +180,7 @@ def complete(
     losses = [str(value) for value in axes.get("loss", (config.loss,))]
     gaps: dict[str, Any] = {}
     for name, (reason, cause) in _without_effect(config, losses, modalities=config.modalities):
-        if getattr(config, name) is None or origins.get(name, 0) == 0:
+        if getattr(config, name) == _DEFAULTS[name]:
             continue
         if origins[name] >= origins.get(cause, 0):
             raise ConfigError(f"{_flag(name)} has no effect {reason}; leave it out")

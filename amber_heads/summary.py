@@ -19,7 +19,7 @@ from amber_heads.folds import Fold
 from amber_heads.metrics import METRICS, evaluate
 from amber_heads.settings import RunSettings
 
-#: By test set, what a predictor says of a fold's test utterances: (seed number, fold number) -> (n, C)
+#: (test set, seed number, fold number) -> (n, C) for that fold's test utterances.
 Predictor = Callable[[str, int, int], Float[np.ndarray, "test class"]]
 
 #: One metric's figures: mean, std, per_seed, per_fold, fold_mean, fold_std.

@@ -89,6 +89,14 @@ def test_the_smallest_numbers_of_float64_do_no_harm() -> None:
     assert entropy_per_utterance(y) < 1e-300
 
 
+def test_rounding_does_not_leave_the_bounds() -> None:
+    _, p = random_pair(4, rows=1000)
+    js, bc = js_per_utterance(p, np.nextafter(p, 1)), bc_per_utterance(p, np.nextafter(p, 1))
+    assert (js >= 0).all()
+    assert (bc <= 1).all()
+    np.testing.assert_allclose(js, 0, atol=1e-15)
+
+
 def test_leading_axes_are_kept_and_broadcast() -> None:
     y, p = random_pair(4, rows=6)
     stacked = np.stack([p, y])

@@ -109,7 +109,9 @@ def test_silence_and_a_constant_are_finite_and_unvoiced() -> None:
         assert column(frames, "1 where voiced").sum() == 0
 
 
-@pytest.mark.parametrize(("num_samples", "num_frames"), [(400, 1), (559, 1), (560, 2), (16_000, 98)])
+@pytest.mark.parametrize(
+    ("num_samples", "num_frames"), [(400, 1), (559, 1), (560, 2), (16_000, 98)]
+)
 def test_number_of_frames(num_samples: int, num_frames: int) -> None:
     frames = MEL.prepare(noise()[:num_samples]).values
     assert frames.shape == (num_frames, len(COLUMNS)) == (num_frames, MEL.info.dimension)
@@ -167,6 +169,12 @@ def test_inflected_forms_share_their_character_grams() -> None:
     assert cosine > 0.05
 
 
+def test_signs_balance_so_that_collisions_cancel() -> None:
+    """Weinberger et al., 2009: without signs, long texts would all point the same way."""
+    frames = HASH.prepare(" ".join(f"word{number}" for number in range(500))).values
+    assert abs((frames > 0).sum() / (frames != 0).sum() - 0.5) < 0.05
+
+
 def test_word_order_counts_through_pairs() -> None:
     assert not torch.allclose(embed_text("you are so sad"), embed_text("so sad are you"))
 
@@ -208,8 +216,8 @@ def test_every_text_gives_finite_frames_or_is_empty(text: str) -> None:
 def test_another_process_gives_the_same_bytes() -> None:
     """Python's own hash of a text is another one in each process."""
     script = (
-        "import sys; from amber_cache.encoders import load_encoder;"
-        "sys.stdout.write(load_encoder('text', 'hash').prepare('so it goes').values.tobytes().hex())"
+        "from amber_cache.encoders import load_encoder;"
+        "print(load_encoder('text', 'hash').prepare('so it goes').values.tobytes().hex(), end='')"
     )
     root = Path(__file__).parents[1]
     done = subprocess.run(

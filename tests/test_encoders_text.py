@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
-from amber_cache.encoders import Encoder, load_encoder
+from amber_cache.encoders import load_encoder
 from amber_cache.errors import EncoderError, UtteranceError
 from amber_cache.pooling import masked_mean
-from tests.tiny_models import TEXT_MODELS, edit_json, relative_error, save_text_model
+from tests.tiny_models import TEXT_MODELS, edit_json, embed, relative_error, save_text_model, saver
 
 TOLERANCE = 1e-5
 TEXTS = [
@@ -30,24 +30,13 @@ TEXTS = [
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    root = tmp_path_factory.mktemp("text_models")
-
-    def saved(family: str) -> Path:
-        folder = root / family
-        return folder if folder.is_dir() else save_text_model(folder, family)
-
-    return saved
+    return saver(tmp_path_factory.mktemp("text_models"), save_text_model)
 
 
 @pytest.fixture
 def copied(checkpoint: Callable[[str], Path], tmp_path: Path) -> Path:
     """A checkpoint of this test's own, to be broken."""
     return Path(shutil.copytree(checkpoint("bert"), tmp_path / "tiny-bert"))
-
-
-def embed(encoder: Encoder, texts: list[str], *, layer: int = -1) -> torch.Tensor:
-    encoded = encoder.encode([encoder.prepare(text) for text in texts], layers=[layer])
-    return masked_mean(encoded.frames[0], encoded.mask)
 
 
 def alone(folder: Path, texts: list[str], *, layer: int = -1) -> torch.Tensor:

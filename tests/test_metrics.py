@@ -157,6 +157,14 @@ def test_the_uniform_guess_has_no_correlation_and_the_first_class_on_top() -> No
     assert values["entropy_prediction"] == pytest.approx(math.log2(3))
 
 
+def test_a_tie_that_rounding_has_broken_still_goes_to_the_first_class() -> None:
+    y, p = np.array([[0.3, 0.1 + 0.2, 0.2, 0.2]]), np.array([[0.4, 0.3, 0.2, 0.1]])
+    values = evaluate(y, p)
+    assert y.argmax() == 1
+    assert (values["n_ties"], values["acc"], values["wf1"]) == (1, 1, 1)
+    assert values["ece_hard_5"] == pytest.approx(0.6)
+
+
 def test_equal_targets_have_no_coefficient_of_determination() -> None:
     y = np.array([[0.1, 0.2, 0.7]] * 7)
     assert math.isnan(evaluate(y, np.full((7, 3), 1 / 3))["r2_cod"])

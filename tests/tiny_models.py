@@ -7,18 +7,23 @@ and mean 0 would hide what padding does to it.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModel,
     PreTrainedTokenizerFast,
     Wav2Vec2FeatureExtractor,
 )
+
+from amber_cache.encoders import Encoder
+from amber_cache.pooling import masked_mean
 
 _AUDIO_SIZE: dict[str, Any] = {
     "hidden_size": 32,
@@ -108,7 +113,22 @@ def speech_like(num_samples: int, *, seed: int) -> np.ndarray:
     return (0.3 * wave + 0.05 * random.standard_normal(num_samples) + 0.02).astype(np.float32)
 
 
-def relative_error(found: torch.Tensor, wanted: torch.Tensor) -> float:
+def saver(root: Path, save: Callable[[Path, str], Path]) -> Callable[[str], Path]:
+    """Save a checkpoint by name when it is first asked for; give its folder."""
+
+    def saved(name: str) -> Path:
+        return root / name if (root / name).is_dir() else save(root / name, name)
+
+    return saved
+
+
+def embed(encoder: Encoder, sources: Sequence[np.ndarray | str], *, layer: int = -1) -> Tensor:
+    """The mean over each utterance's frames, all in one padded batch."""
+    encoded = encoder.encode([encoder.prepare(source) for source in sources], layers=[layer])
+    return masked_mean(encoded.frames[0], encoded.mask)
+
+
+def relative_error(found: Tensor, wanted: Tensor) -> float:
     """Largest relative L2 error of a row."""
     distance = torch.linalg.vector_norm(found.double() - wanted.double(), dim=-1)
     return float((distance / torch.linalg.vector_norm(wanted.double(), dim=-1)).max())
@@ -130,7 +150,9 @@ def _random_model(family: str, options: dict[str, Any], *, seed: int) -> torch.n
 
 def _tokenizer(*, pad_id: int) -> PreTrainedTokenizerFast:
     special = ["<s>", "<pad>", "</s>"] if pad_id else ["<pad>", "<s>", "</s>"]
-    letters = [piece for letter in "abcdefghijklmnopqrstuvwxyz" for piece in (letter, f"##{letter}")]
+    letters = [
+        piece for letter in "abcdefghijklmnopqrstuvwxyz" for piece in (letter, f"##{letter}")
+    ]
     vocabulary = [*special, "<unk>", "<mask>", *_WORDS.split()[2:], *letters]
     ids = {token: place for place, token in enumerate(vocabulary)}
     core = Tokenizer(models.WordPiece(ids, unk_token="<unk>"))

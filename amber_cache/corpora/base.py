@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from amber_cache.errors import CorpusError
 from amber_cache.records import Corpus, Utterance, Vote
 
 
+@runtime_checkable
 class Reader(Protocol):
     """Reads one kind of corpus."""
 

@@ -1,0 +1,156 @@
+"""Where raters, voice and words disagree, and what a model made of it: from run directories.
+
+The conflict between modalities is the mean JS between heads that were trained apart, each on its
+own supervision: AmbER2 pulls its own heads together, and would understate it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import h5py
+import numpy as np
+from jaxtyping import Float
+from scipy.special import entr
+
+from amber_cache.errors import RunError
+from amber_cache.store import open_cache
+from amber_heads.agreement import js_per_utterance
+from amber_heads.settings import FUSION
+from amber_heads.tables import Table, figure
+
+_BAR_WIDTH = 10
+_PARTS = ("agree", "between", "disagree")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What predictions.h5 holds, averaged over seeds.
+
+    Attributes:
+        mean: (H, N, C) mean over seeds of the out-of-fold distributions.
+    """
+
+    ids: np.ndarray
+    classes: tuple[str, ...]
+    heads: tuple[str, ...]
+    target: np.ndarray
+    mean: np.ndarray
+
+
+def read_predictions(folder: Path) -> Predictions:
+    """Read a run directory's out-of-fold predictions.
+
+    Raises:
+        RunError: They are missing or can't be read.
+    """
+    try:
+        with h5py.File(folder / "predictions.h5", "r") as file:
+            return Predictions(
+                ids=file["id"].asstr()[:],
+                classes=tuple(map(str, file.attrs["classes"])),
+                heads=tuple(map(str, file.attrs["heads"])),
+                target=file["target"][:],
+                mean=file["test"][:].mean(axis=0),
+            )
+    except (OSError, KeyError) as error:
+        raise RunError(f"{folder}/predictions.h5: can't be read: {error}") from None
+
+
+def modality_conflict(predictions: Predictions) -> Float[np.ndarray, " utterance"]:
+    """Mean JS, in [0, 1], over pairs of modality heads; zero where there is only one."""
+    rows = [
+        p for head, p in zip(predictions.heads, predictions.mean, strict=True) if head != FUSION
+    ]
+    pairs = [js_per_utterance(one, other) for one, other in combinations(rows, 2)]
+    return np.mean(pairs, axis=0) if pairs else np.zeros(len(predictions.ids))
+
+
+def entropy_bits(rows: Float[np.ndarray, "utterance class"]) -> Float[np.ndarray, " utterance"]:
+    """Shannon entropy of each row, in bits."""
+    return np.asarray(entr(rows).sum(axis=1) / np.log(2))
+
+
+def ambiguity_tables(folder: Path, *, alone: Path, cache: Path, number: int = 5) -> list[Table]:
+    """What a run made of conflict, and its most ambiguous utterances one by one.
+
+    Args:
+        folder: The run that is looked at.
+        alone: A run whose modality heads were trained apart (`--loss cb-ce`), on the same data.
+        cache: For the transcripts.
+        number: How many utterances.
+
+    Raises:
+        RunError: The two runs are not of the same utterances and classes.
+    """
+    run, apart = read_predictions(folder), read_predictions(alone)
+    if list(run.ids) != list(apart.ids) or run.classes != apart.classes:
+        raise RunError(f"{folder} and {alone} are runs on different utterances or classes")
+    conflict, entropy = modality_conflict(apart), entropy_bits(run.target)
+    with open_cache(cache) as opened:
+        texts = dict(zip(opened.utterances.id, opened.utterances.text, strict=True))
+    order = np.lexsort((-conflict, -entropy))[:number]
+    return [
+        conflict_table(run, conflict, entropy),
+        *(_utterance_table(run, row, conflict, entropy, texts) for row in order),
+    ]
+
+
+def conflict_table(
+    run: Predictions,
+    conflict: Float[np.ndarray, " utterance"],
+    entropy: Float[np.ndarray, " utterance"],
+) -> Table:
+    """Each head's JS where the modalities agree, and where they don't: thirds by conflict."""
+    js = np.stack([js_per_utterance(run.target, p) for p in run.mean])
+    mean = np.broadcast_to(run.target.mean(axis=0), run.target.shape)
+    flat = js_per_utterance(run.target, mean)
+    rows = [
+        (
+            f"{name} third",
+            str(len(part)),
+            *(
+                figure(float(values[part].mean()), None)
+                for values in (conflict, entropy, *js, flat)
+            ),
+        )
+        for name, part in zip(_PARTS, np.array_split(np.argsort(conflict), 3), strict=True)
+    ]
+    return Table(
+        title="Where the modalities disagree (mean of the seeds' distributions)",
+        columns=(
+            "modalities",
+            "n",
+            "conflict",
+            "raters' entropy, bits",
+            *(f"JS of {head}" for head in run.heads),
+            "JS of the mean label",
+        ),
+        rows=tuple(rows),
+        notes=("Conflict: JS between modality heads that were trained apart, out of fold.",),
+    )
+
+
+def _utterance_table(
+    run: Predictions,
+    row: int,
+    conflict: Float[np.ndarray, " utterance"],
+    entropy: Float[np.ndarray, " utterance"],
+    texts: dict[str, str],
+) -> Table:
+    identifier = str(run.ids[row])
+    who = [("raters", run.target[row]), *zip(run.heads, run.mean[:, row], strict=True)]
+    return Table(
+        title=f"{identifier}: {texts[identifier]!r}  (raters' entropy {entropy[row]:.2f} bits, "
+        f"conflict {conflict[row]:.2f})",
+        columns=("", *run.classes),
+        rows=tuple((name, *(f"{_bar(p)} {p:.2f}" for p in values)) for name, values in who),
+        emphasis=frozenset({0}),
+    )
+
+
+def _bar(share: float) -> str:
+    filled = round(float(share) * _BAR_WIDTH)
+    return "█" * filled + "░" * (_BAR_WIDTH - filled)

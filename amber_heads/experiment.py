@@ -1,0 +1,297 @@
+"""From a configuration and a cache to a finished run directory: what `fit` and `grid` both do.
+
+A fit is a grid of one cell. The steps: read the data under the label policy, part it, lay out the
+table of runs, train it, select on validation, measure, write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amber_cache.errors import ConfigError
+from amber_cache.store import amber_version, open_cache, text_array
+from amber_heads import results as files
+from amber_heads.data import Dataset, load_dataset
+from amber_heads.folds import Fold, leakage, make_folds
+from amber_heads.settings import (
+    FitConfig,
+    GridConfig,
+    RunSettings,
+    complete,
+    expand,
+    heads_of,
+    parse_seeds,
+)
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run directory.
+
+    Attributes:
+        summary: What summary.json holds.
+        stored: It stood there already, and nothing was trained.
+    """
+
+    folder: Path
+    summary: Mapping[str, Any]
+    stored: bool
+
+
+def run_experiment(
+    config: FitConfig,
+    origins: Mapping[str, int],
+    *,
+    out: Path | None = None,
+    overwrite: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+) -> Outcome:
+    """Train what a configuration asks for, or find it done.
+
+    Args:
+        config: A `FitConfig`, or a `GridConfig` for a search.
+        origins: Where each setting came from; see `settings.complete`.
+        out: The run directory; None: named after the configuration and the data.
+        overwrite: Train anew where it stands already.
+        progress: Told (stage, done, total).
+
+    Raises:
+        AmberError: The cache, the configuration or the folder can't be used.
+    """
+    with open_cache(config.cache) as cache:
+        config = complete(config, origins, protocol=cache.protocol, modalities=cache.modalities)
+        dataset = load_dataset(
+            cache,
+            modalities=config.modalities,
+            encoders=dict(config.encoder),
+            classes=str(config.classes),
+            keep=str(config.keep),
+            raters=str(config.raters),
+            choices=str(config.choices),
+        )
+    folds = _folds(config, dataset)
+    command = "grid" if isinstance(config, GridConfig) else "fit"
+    description = files.make_config(
+        command, _plain(config), fingerprint=dataset.fingerprint, version=amber_version()
+    )
+    folder = out or files.default_folder(description)
+    stored = files.stored_summary(folder, description, overwrite=overwrite)
+    if stored is not None:
+        return Outcome(folder, stored, stored=True)
+    summary, content = _train(config, command, dataset, folds, progress)
+    content["config.json"] = files.json_bytes(description)
+    files.write_run(folder, content)
+    return Outcome(folder, files.without_nan(summary), stored=False)
+
+
+def _folds(config: FitConfig, dataset: Dataset) -> tuple[Fold, ...]:
+    from scipy.special import entr
+
+    return make_folds(
+        str(config.folds),
+        columns=dataset.columns,
+        ambiguity=entr(dataset.target).sum(axis=1),
+        num_folds=config.num_folds,
+        seed=config.fold_seed,
+        validation=config.validation,
+    )
+
+
+def _train(
+    config: FitConfig,
+    command: str,
+    dataset: Dataset,
+    folds: Sequence[Fold],
+    progress: Progress,
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The summary, and every file of the run directory but config.json."""
+    from amber_heads import summary as figures
+    from amber_heads.grid import make_table, select, train_table
+    from amber_heads.material import Material
+
+    settings, seeds = expand(config), parse_seeds(config.seeds)
+    heads = heads_of(config.modalities)
+    material = Material(dataset, folds, standardize=config.standardize, device=_device(config))
+    table = make_table(settings, num_folds=len(folds), seeds=seeds)
+    trained = train_table(table, material, progress=progress)
+    how = config.select if isinstance(config, GridConfig) else "nested"
+    choice = select(trained, settings=settings, heads=heads, num_folds=len(folds), how=how)
+    by_fold = [settings[one] for one in choice]
+    progress("measuring", 0, 1)
+    found = figures.Results(trained, target=dataset.target, folds=folds, seeds=seeds, heads=heads)
+    summary = _summary(config, command, dataset, folds, found, settings, choice)
+    content = {
+        "summary.json": files.json_bytes(summary),
+        "runs.csv": files.csv_bytes(figures.run_rows(found)),
+        "curves.csv": files.csv_bytes(figures.curve_rows(found)),
+        "predictions.h5": _predictions(dataset, found, by_fold),
+        **_model(config, dataset, material, found, by_fold),
+        **_tables(summary),
+    }
+    progress("measuring", 1, 1)
+    return summary, content
+
+
+def _device(config: FitConfig) -> str:
+    import torch
+
+    kind = config.device.split(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise ConfigError(f"--device {config.device}: must be cpu, cuda or cuda:N")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"--device {config.device}: no CUDA device is available here")
+    return config.device
+
+
+def _summary(
+    config: FitConfig,
+    command: str,
+    dataset: Dataset,
+    folds: Sequence[Fold],
+    found: Any,
+    settings: Sequence[RunSettings],
+    choice: Sequence[int],
+) -> dict[str, Any]:
+    from amber_heads.summary import read_at_another_head
+
+    chosen = [settings[one] for one in choice]
+    return {
+        "format": files.FORMAT,
+        "format_version": files.FORMAT_VERSION,
+        "command": command,
+        "corpus": dataset.corpus,
+        "protocol": config.protocol,
+        "classes": list(dataset.classes),
+        "heads": list(found.heads),
+        "encoders": dict(dataset.encoders),
+        "seeds": list(found.seeds),
+        "folds": [_described(fold) for fold in folds],
+        "test_sets": list(found.test_sets),
+        "axes": [name for name, _ in getattr(config, "grid", ())],
+        "configurations": [
+            {
+                "settings": asdict(one),
+                "selected_in_folds": [f for f, c in enumerate(choice) if c == number],
+                "heads": found.chosen([one] * len(folds)),
+            }
+            for number, one in enumerate(settings)
+        ],
+        "selected": {
+            "how": getattr(config, "select", "nested") if len(settings) > 1 else "single",
+            "by": "validation js",
+            "settings": [asdict(one) for one in chosen],
+            "heads": found.chosen(chosen),
+            "read_at_another_head": read_at_another_head(chosen, found.heads),
+        },
+        "floors": found.floors(),
+        "diverged_runs": [one.run.name for one in found.results if one.diverged],
+        "utterances": {"used": len(dataset), "left_out": dict(dataset.left_out)},
+        "leakage": leakage(folds, dataset.columns),
+    }
+
+
+def _described(fold: Fold) -> dict[str, Any]:
+    tests = {name: len(index) for name, index in fold.tests.items()}
+    return {
+        "name": fold.name,
+        "train": len(fold.train),
+        "validation": len(fold.validation),
+        **tests,
+    }
+
+
+def _predictions(dataset: Dataset, found: Any, by_fold: Sequence[RunSettings]) -> bytes:
+    from amber_heads.summary import test_predictions, validation_predictions
+
+    fold_of = np.full(len(dataset), -1, dtype=np.int64)
+    test_set = text_array([""] * len(dataset))
+    for number, fold in enumerate(found.folds):
+        for name, index in fold.tests.items():
+            fold_of[index], test_set[index] = number, name
+    arrays = {
+        "id": dataset.ids,
+        "target": dataset.target,
+        "votes": dataset.counts,
+        **{name: dataset.columns[name] for name in ("speaker", "dialogue", "session")},
+        "fold": fold_of,
+        "test_set": test_set,
+        "test": test_predictions(found, by_fold),
+        "validation": validation_predictions(found, by_fold),
+    }
+    attributes = {"classes": dataset.classes, "heads": found.heads, "seeds": found.seeds}
+    return files.predictions_bytes(arrays, attributes)
+
+
+def _model(
+    config: FitConfig,
+    dataset: Dataset,
+    material: Any,
+    found: Any,
+    by_fold: Sequence[RunSettings],
+) -> dict[str, bytes]:
+    """The selected weights of every fold and seed, and what is needed to use them again."""
+    tensors: dict[str, np.ndarray] = {}
+    for f, settings in enumerate(by_fold):
+        architecture = material.architecture(settings.hidden)
+        for seed in found.seeds:
+            row = found.result(settings, f, seed).parameters
+            for name, (start, end) in architecture.spans.items():
+                shaped = row[start:end].reshape(architecture.shapes[name])
+                tensors[f"fold{f}/seed{seed}/{name}"] = shaped
+        for m, modality in enumerate(material.modalities):
+            tensors[f"fold{f}/{modality}.mean"] = material.standardization.mean[m][f].numpy()
+            tensors[f"fold{f}/{modality}.scale"] = material.standardization.scale[m][f].numpy()
+    description = {
+        "format": files.FORMAT,
+        "format_version": files.FORMAT_VERSION,
+        "classes": list(dataset.classes),
+        "heads": list(found.heads),
+        "seeds": list(found.seeds),
+        "folds": [fold.name for fold in found.folds],
+        "settings": [asdict(one) for one in by_fold],
+        "standardize": config.standardize,
+        "modalities": [
+            {
+                "name": name,
+                "dimension": int(dataset.inputs[name].shape[1]),
+                "entry": dataset.encoders[name],
+                **dataset.encoder_attributes[name],
+            }
+            for name in dataset.inputs
+        ],
+    }
+    return {
+        "model.safetensors": files.model_bytes(tensors),
+        "model.json": files.json_bytes(description),
+    }
+
+
+def _tables(summary: Mapping[str, Any]) -> dict[str, bytes]:
+    from amber_heads.tables import tables_of, to_csv, to_latex, to_markdown
+
+    written: dict[str, bytes] = {}
+    for name, table in tables_of(summary).items():
+        written[f"{name}.csv"] = to_csv(table).encode()
+        written[f"{name}.md"] = to_markdown(table).encode()
+        written[f"{name}.tex"] = to_latex(table).encode()
+    return written
+
+
+def _plain(config: FitConfig) -> dict[str, Any]:
+    """The configuration as JSON holds it; `amber_cache.config.resolve` reads it back."""
+    plain: dict[str, Any] = {}
+    for one in fields(config):
+        value = getattr(config, one.name)
+        if one.name in ("encoder", "grid"):
+            value = dict(value)
+        elif isinstance(value, Path):
+            value = str(value)
+        plain[one.name] = list(value) if isinstance(value, tuple) else value
+    return plain

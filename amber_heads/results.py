@@ -1,0 +1,195 @@
+"""Read and write what a run directory holds; a directory that stands is whole.
+
+It is filled under another name beside its place and moved there when all of it is written and
+synced. NaN is written as null in JSON and as an empty cell in CSV.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from safetensors.numpy import save
+
+from amber_cache.errors import CacheError, RunError
+from amber_cache.store import write_whole
+
+FORMAT, FORMAT_VERSION = "amber-run", 1
+
+#: What must be there for a directory to count as a finished run.
+NEEDED = ("config.json", "summary.json", "runs.csv", "predictions.h5")
+
+
+def config_hash(command: str, settings: Mapping[str, object], fingerprint: str) -> str:
+    """Hash of what a run's figures follow from: settings and data, not where the data stands."""
+    told = {key: value for key, value in settings.items() if key != "cache"}
+    text = json.dumps([command, told, fingerprint], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_config(
+    command: str, settings: Mapping[str, object], *, fingerprint: str, version: str
+) -> dict[str, Any]:
+    """What config.json holds."""
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "amber_version": version,
+        "command": command,
+        "hash": config_hash(command, settings, fingerprint),
+        "data": fingerprint,
+        "settings": dict(settings),
+    }
+
+
+def default_folder(config: Mapping[str, Any]) -> Path:
+    """runs/<command>-<first 8 of the hash>."""
+    return Path("runs") / f"{config['command']}-{config['hash'][:8]}"
+
+
+def stored_summary(
+    folder: Path, config: Mapping[str, Any], *, overwrite: bool
+) -> dict[str, Any] | None:
+    """The summary that a folder already holds for this configuration; None: it must be trained.
+
+    Raises:
+        RunError: The folder holds another configuration, or something that is no run directory.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return None
+    if not folder.is_dir() or not (folder / "config.json").is_file():
+        raise RunError(f"--out {folder}: holds something that is no run directory; name another")
+    if overwrite:
+        read_json(folder / "config.json")  # only what is recognised as a run is ever replaced
+        return None
+    if read_json(folder / "config.json").get("hash") != config["hash"]:
+        raise RunError(
+            f"--out {folder}: holds a run of another configuration or other data; "
+            "name another folder, or give --overwrite"
+        )
+    return read_json(folder / "summary.json")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """One of a run directory's JSON files.
+
+    Raises:
+        RunError: It is missing, cut off, or not of this format or version.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path}: is missing; the run directory is not whole") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path}: can't be read: {error}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise RunError(f"{path}: is not of an amber run directory")
+    if content.get("format_version", 0) > FORMAT_VERSION:
+        raise RunError(f"{path}: was written by a newer amber (format {content['format_version']})")
+    return content
+
+
+def json_bytes(content: Mapping[str, object]) -> bytes:
+    """A JSON file's bytes; NaN becomes null."""
+    return (json.dumps(without_nan(content), indent=1) + "\n").encode()
+
+
+def without_nan(value: Any) -> Any:
+    """The same, with None for every number that JSON can't say."""
+    if isinstance(value, Mapping):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def csv_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
+    """A CSV file's bytes: the first row's keys as header, numbers to 10 digits."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if rows:
+        writer.writerow(rows[0])
+        writer.writerows([_cell(value) for value in row.values()] for row in rows)
+    return text.getvalue().encode()
+
+
+def predictions_bytes(
+    arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Sequence[object]]
+) -> bytes:
+    """predictions.h5: one dataset an array (text as UTF-8), lists as attributes."""
+    name = f"amber-predictions-{secrets.token_hex(8)}"
+    with h5py.File(name, "w", driver="core", backing_store=False) as file:
+        for key, values in arrays.items():
+            if values.dtype == object:
+                file.create_dataset(key, data=values, dtype=h5py.string_dtype())
+            else:
+                file.create_dataset(key, data=values)
+        for key, items in attributes.items():
+            file.attrs[key] = list(items)
+        file.flush()
+        image: bytes = file.id.get_file_image()
+    return image
+
+
+def model_bytes(tensors: Mapping[str, np.ndarray]) -> bytes:
+    """model.safetensors."""
+    return bytes(save({key: np.ascontiguousarray(value) for key, value in tensors.items()}))
+
+
+def write_run(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a whole run directory, in the place of one that stood there.
+
+    Raises:
+        RunError: The disk is full or the place not writable; nothing has changed then.
+    """
+    try:
+        with _beside(folder) as partial:
+            for name, data in files.items():
+                write_whole(partial / name, data)
+            _put_in_place(partial, folder)
+    except (OSError, CacheError) as error:
+        raise RunError(f"--out {folder}: can't be written: {error}") from error
+
+
+@contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    former = folder.with_name(f".{folder.name}.former-{os.getpid()}")
+    if folder.exists():
+        folder.rename(former)
+    try:
+        partial.rename(folder)
+    except OSError:
+        with contextlib.suppress(OSError):
+            former.rename(folder)
+        raise
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _cell(value: object) -> object:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float):
+        return format(value, ".10g")
+    return value

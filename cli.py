@@ -1,0 +1,280 @@
+"""The command line: it parses, calls one function, and prints.
+
+Options come from the configuration classes, so that a setting has one name and one help text.
+Results go to stdout, progress and trouble to stderr. Exit status: 0 done, 1 done but utterances
+failed, 2 nothing done because the input or an option can't be used, 3 a bug, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from amber_cache.config import ExtractConfig, Setting, refuse_unknown_keys, resolve, settings_of
+from amber_cache.errors import AmberError
+from amber_cache.progress import show_progress
+from amber_heads.settings import FitConfig, GridConfig
+
+DEMO_CACHE = ExtractConfig().cache
+
+app = typer.Typer(
+    name="amber",
+    help="Dual ambiguity-aware emotion recognition (AmbER2): extract once, train in seconds.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="one JSON object on stdout, nothing else")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress, no notes")]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="the run directory [default: runs/COMMAND-HASH]")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="do it anew where it stands")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="a run's config.json, to run it again")
+]
+
+
+_HINTS: dict[Any, Any] = {
+    "Json": Json,
+    "Quiet": Quiet,
+    "Out": Out,
+    "Overwrite": Overwrite,
+    "ConfigFile": ConfigFile,
+}
+
+
+def _option(setting: Setting) -> inspect.Parameter:
+    flags = setting.flag
+    if setting.is_switch:
+        annotation: Any = bool | None
+        flags += "" if setting.name in ("gpu", "attach_weights") else f"/--no-{setting.flag[2:]}"
+    else:
+        annotation = list[str] | None if setting.is_repeatable else str | None
+    declared = typer.Option(
+        flags, help=setting.described, show_default=False, metavar=setting.metavar
+    )
+    return inspect.Parameter(
+        setting.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[annotation, declared],
+    )
+
+
+def with_settings(config_type: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one option for each setting of a configuration class.
+
+    The command gets what the user gave in the argument `given`, by setting; None elsewhere.
+    """
+    options = [_option(setting) for setting in settings_of(config_type)]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [p for p in inspect.signature(command).parameters.values() if p.name != "given"]
+        own = [one.replace(annotation=_HINTS[one.annotation]) for one in own]
+
+        def run(**arguments: Any) -> None:
+            given = {one.name: arguments.pop(one.name) for one in options}
+            command(given=given, **arguments)
+
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__signature__ = inspect.Signature([*options, *own])  # type: ignore[attr-defined]
+        run.__annotations__ = {one.name: one.annotation for one in [*options, *own]}
+        return run
+
+    return decorate
+
+
+@app.command()
+@with_settings(ExtractConfig)
+def extract(*, given: Mapping[str, Any], json: Json = False, quiet: Quiet = False) -> None:
+    """Run the encoders over a corpus once, and write embeddings and votes to a cache."""
+    config, _ = _resolved(ExtractConfig, given)
+    from amber_cache.extract import extract as run_extract
+
+    with show_progress(quiet=quiet or json) as progress:
+        report = run_extract(config, progress=progress)
+    if json:
+        _print_json(asdict(report))
+    else:
+        _say(report.notes, quiet=quiet)
+        _say([f"failed: {one.id} ({one.modality}): {one.reason}" for one in report.failures])
+        print(report.last_line)
+    raise typer.Exit(1 if report.failures else 0)
+
+
+@app.command()
+@with_settings(FitConfig)
+def fit(
+    *,
+    given: Mapping[str, Any],
+    out: Out = None,
+    overwrite: Overwrite = False,
+    config: ConfigFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train folds x seeds of one setting on a cache, and write a run directory."""
+    _experiment(FitConfig, given, config, out, overwrite, as_json=json, quiet=quiet)
+
+
+@app.command()
+@with_settings(GridConfig)
+def grid(
+    *,
+    given: Mapping[str, Any],
+    out: Out = None,
+    overwrite: Overwrite = False,
+    config: ConfigFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a grid of settings, select on validation, and print the hyper-parameter table."""
+    _experiment(GridConfig, given, config, out, overwrite, as_json=json, quiet=quiet)
+
+
+@app.command()
+def demo(
+    *,
+    cache: Annotated[Path, typer.Option("--cache", help="the cache to write")] = DEMO_CACHE,
+    quiet: Quiet = False,
+) -> None:
+    """Extract, fit (CB-CE and AmbER2) and grid on the synthetic corpus that ships with amber."""
+    from amber_cache.extract import extract as run_extract
+    from amber_heads.ambiguity import ambiguity_tables
+
+    with show_progress(quiet=quiet) as progress:
+        print(run_extract(ExtractConfig(cache=cache), progress=progress).last_line)
+        baseline = run_experiment(FitConfig(cache=cache, loss="cb-ce"), progress=progress)
+        amber2 = run_experiment(FitConfig(cache=cache), progress=progress)
+        search = run_experiment(GridConfig(cache=cache), progress=progress)
+    for outcome in (baseline, amber2, search):
+        _print_outcome(outcome)
+    for table in ambiguity_tables(amber2.folder, alone=baseline.folder, cache=cache):
+        _print_table(table)
+    for outcome in (baseline, amber2, search):
+        print(f"Results: {outcome.folder}")
+
+
+@app.command()
+def verify(
+    cache: Annotated[Path, typer.Argument(help="the cache to look at")],
+    *,
+    json: Json = False,
+) -> None:
+    """Check all of a cache: format, checksums, row CRCs, finiteness, alignment of ids."""
+    from amber_cache.store import verify_cache
+
+    report = verify_cache(cache)
+    _print_json(asdict(report)) if json else print("\n".join(report.lines))
+    raise typer.Exit(0 if report.ok else 2)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; trouble from outside is one line on stderr.
+
+    Args:
+        arguments: In place of the process's own.
+
+    Raises:
+        SystemExit: Always, with the exit status.
+    """
+    try:
+        status = app(args=arguments, standalone_mode=False)
+    except KeyboardInterrupt:
+        status = _complain("interrupted; nothing half-written is left", 130)
+    except AmberError as error:
+        status = _complain(str(error), 2)
+    except Exception as error:
+        if isinstance(error, (typer.Abort, OSError)) or not hasattr(error, "format_message"):
+            status = _unexpected(error)
+        else:  # what the option parser refuses
+            status = _complain(error.format_message(), 2)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _experiment(
+    config_type: type[FitConfig],
+    given: Mapping[str, Any],
+    config_file: Path | None,
+    out: Path | None,
+    overwrite: bool,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    config, origins = _resolved(config_type, given, config_file)
+    with show_progress(quiet=quiet or as_json) as progress:
+        outcome = run_experiment(config, origins, out=out, overwrite=overwrite, progress=progress)
+    if as_json:
+        _print_json({"folder": outcome.folder, "stored": outcome.stored, **outcome.summary})
+        return
+    _print_outcome(outcome)
+    print(f"Results: {outcome.folder}")
+
+
+def run_experiment(config: FitConfig, origins: Mapping[str, int] | None = None, **how: Any) -> Any:
+    """`amber_heads.experiment.run_experiment`, imported when it is needed: it brings NumPy."""
+    from amber_heads.experiment import run_experiment as run
+
+    return run(config, origins or {}, **how)
+
+
+def _resolved(
+    config_type: type[Any], given: Mapping[str, Any], config_file: Path | None = None
+) -> tuple[Any, dict[str, Any]]:
+    refuse_unknown_keys((ExtractConfig, FitConfig, GridConfig))
+    return resolve(config_type, given, environ=os.environ, config_file=config_file)
+
+
+def _print_outcome(outcome: Any) -> None:
+    from amber_heads.tables import tables_of
+
+    if outcome.stored:
+        print(f"{outcome.folder} holds this run already; this is its stored result:")
+    for table in tables_of(outcome.summary).values():
+        _print_table(table)
+
+
+def _print_table(table: Any) -> None:
+    from rich.console import Console
+
+    from amber_heads.tables import to_rich
+
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(to_rich(table))
+
+
+def _print_json(content: Mapping[str, Any]) -> None:
+    from amber_heads.results import without_nan
+
+    print(json.dumps(without_nan(content), default=str))
+
+
+def _say(lines: Iterable[str], *, quiet: bool = False) -> None:
+    for line in () if quiet else lines:
+        print(line, file=sys.stderr)
+
+
+def _complain(message: str, status: int) -> int:
+    print("amber: " + " ".join(message.split()), file=sys.stderr)
+    return status
+
+
+def _unexpected(error: Exception) -> int:
+    traceback.print_exception(error)
+    return _complain(f"a bug: {type(error).__name__}: {error}; please report it", 3)
+
+
+if __name__ == "__main__":
+    main()

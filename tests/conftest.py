@@ -1,0 +1,34 @@
+"""What all tests share: a demo cache and finished runs, made once through the command line."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.commands import amber
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AMBER_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def demo_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo corpus's cache; not to be changed by a test."""
+    folder = tmp_path_factory.mktemp("demo")
+    finished = amber("extract", "--quiet", cwd=folder)
+    assert finished.status == 0, finished.err
+    return folder / "data" / "cache.h5"
+
+
+@pytest.fixture
+def workplace(demo_cache: Path, tmp_path: Path) -> Path:
+    """An empty folder with a copy of the demo cache at its default place."""
+    (tmp_path / "data").mkdir()
+    shutil.copy(demo_cache, tmp_path / "data" / "cache.h5")
+    return tmp_path
