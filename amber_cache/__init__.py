@@ -1,1 +1,17 @@
-"""Stage one: a corpus is read, encoded once and kept as an HDF5 cache."""
+"""Stage one: a corpus is read, encoded once and kept as an HDF5 cache.
+
+Nothing is imported here, so that the command line starts fast; take names from their modules, which
+import only those above them:
+
+    errors      what can go wrong from outside
+    records     utterances and votes, as a corpus has them
+    config      flags, environment and files -> one frozen configuration
+    progress    bars or plain lines on stderr
+    audio       decode, cut, mix, resample
+    corpora     one reader a file: demo, manifest
+    pooling     frames -> one vector
+    encoders    waveforms or texts -> frames and a mask
+    batching    which utterances share a batch
+    store       the cache: `open_cache`, `write_cache`, `verify_cache`
+    extract     all of it together
+"""

@@ -1,1 +1,23 @@
-"""Stage two: a cache is read and heads are trained on it, a whole table of runs at once."""
+"""Stage two: a cache is read and heads are trained on it, a whole table of runs at once.
+
+Nothing is imported here, so that the command line starts fast; take names from their modules, which
+import only those above them:
+
+    settings    what can be told, completed and checked
+    data        cache -> aligned arrays under a label policy
+    folds       training, validation and test parts
+    floors      predictions that look at no input
+    losses      AmbER2, class-balanced CE, soft CE, KL, JS
+    metrics     every metric with its definition
+    runs        a run is a row
+    heads       modality heads, gate and fusion head, stacked
+    material    what all runs share, once in memory
+    dropout     draws that are a run's own
+    engine      training, validation and best epochs of a stack
+    grid        a table of runs -> results; selection
+    summary     results -> figures over seeds and folds
+    tables      figures -> text, Markdown, CSV, LaTeX
+    results     read and write a run directory
+    ambiguity   where raters and modalities disagree
+    experiment  all of it together
+"""

@@ -5,6 +5,7 @@ The reference is transformers' own tokenizer and model on one text alone.
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -185,3 +186,15 @@ def test_an_audio_model_is_no_text_model(copied: Path) -> None:
     message = "'wav2vec2' is not supported; use one of bert, .* built-in encoder 'hash'"
     with pytest.raises(EncoderError, match=message):
         load_encoder("text", str(copied))
+
+
+def test_texts_prepared_in_threads_are_those_prepared_one_by_one(
+    checkpoint: Callable[[str], Path],
+) -> None:
+    """A tokenizer's truncation is state that threads share."""
+    encoder = load_encoder("text", str(checkpoint("bert")))
+    texts = [word * length for length in range(1, 80) for word in ("sad ", "you ", "mat ")]
+    wanted = [encoder.prepare(text).values for text in texts]
+    with ThreadPoolExecutor(8) as pool:
+        found = [prepared.values for prepared in pool.map(encoder.prepare, texts)]
+    assert all(np.array_equal(one, other) for one, other in zip(found, wanted, strict=True))

@@ -82,6 +82,8 @@ class Encoder(Protocol):
     def prepare(self, source: np.ndarray | str) -> Prepared:
         """Make one mono waveform (samples,) float32 at `sampling_rate_hz`, or one text, ready.
 
+        Threads call it side by side while a batch is encoded.
+
         Raises:
             UtteranceError: It can't be encoded (too short, empty, not finite), with the reason.
         """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,7 @@ class HfTextEncoder:
         self._tokenizer = tokenizer
         self._precision = precision
         self._max_tokens = min(_position_limit(model), int(tokenizer.model_max_length))
+        self._lock = Lock()
 
     def prepare(self, source: np.ndarray | str) -> Prepared:
         """Tokenise one text; cut it to what the model can take, and say so.
@@ -98,8 +100,10 @@ class HfTextEncoder:
         return Encoded(frames, mask)
 
     def _tokenize(self, text: str, **options: object) -> list[int]:
+        # A tokenizer keeps the truncation of its last call as state, and threads share it.
         # Not verbose: it would log that the text is too long, which prepare's note says.
-        return list(self._tokenizer(text, verbose=False, **options)["input_ids"])
+        with self._lock:
+            return list(self._tokenizer(text, verbose=False, **options)["input_ids"])
 
 
 def load_text(
