@@ -4,12 +4,14 @@ A configuration is a frozen dataclass whose fields are `Annotated[type, "help"]`
 the `AMBER_*` variables and amber.toml are all read by those types and with the same words
 (`lambda_mai` is `--lambda-mai`, `AMBER_LAMBDA_MAI` and `lambda-mai` in the file). What is nearer
 to the user wins: flag, then `--config FILE`, then environment, then amber.toml, then default.
+The encoder of a modality is one setting, whichever of its two options names it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import tomllib
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -150,6 +152,9 @@ def resolve(
     origins: dict[str, Origin] = {}
     for setting in settings_of(config_type):
         values[setting.name], origins[setting.name] = _pick(setting, sources)
+    for setting in settings_of(config_type):
+        if setting.name == "encoder":
+            _settle_encoders(setting, values, origins, sources)
     return config_type(**values), origins
 
 
@@ -186,17 +191,42 @@ def _pick(
     setting: Setting, sources: Sequence[tuple[Origin, str, Mapping[str, object]]]
 ) -> tuple[Any, Origin]:
     for origin, place, given in sources:
-        if setting.name not in given:
-            continue
-        try:
-            return coerce(setting.kind, given[setting.name]), origin
-        except (ValueError, TypeError) as error:
-            name = {
-                Origin.FLAG: setting.flag,
-                Origin.ENVIRONMENT: setting.variable,
-            }.get(origin, f"{place}: {setting.name.replace('_', '-')}")
-            raise ConfigError(f"{name}: {error}") from None
+        if setting.name in given:
+            return _coerced(setting, given[setting.name], origin, place), origin
     return setting.default, Origin.DEFAULT
+
+
+def _coerced(setting: Setting, value: object, origin: Origin, place: str) -> Any:
+    try:
+        return coerce(setting.kind, value)
+    except (ValueError, TypeError) as error:
+        name = {
+            Origin.FLAG: setting.flag,
+            Origin.ENVIRONMENT: setting.variable,
+        }.get(origin, f"{place}: {setting.name.replace('_', '-')}")
+        raise ConfigError(f"{name}: {error}") from None
+
+
+def _settle_encoders(
+    setting: Setting,
+    values: dict[str, Any],
+    origins: Mapping[str, Origin],
+    sources: Sequence[tuple[Origin, str, Mapping[str, object]]],
+) -> None:
+    """Let the nearest source name each modality's encoder, by the long form or the short."""
+    pairs: dict[str, tuple[str, Origin]] = {}
+    for origin, place, given in sources:  # nearest first
+        for modality, name in _coerced(setting, given.get("encoder", ()), origin, place):
+            pairs.setdefault(modality, (name, origin))
+    for modality in list(pairs):
+        short, origin = f"{modality}_encoder", pairs[modality][1]
+        if values.get(short) is None or origins[short] == origin:
+            continue  # only one of them is there, or both are as near: who reads them compares
+        if origins[short] > origin:
+            del pairs[modality]
+        else:
+            values[short] = None
+    values["encoder"] = tuple((modality, name) for modality, (name, _) in pairs.items())
 
 
 def _from_environment(config_type: type, environ: Mapping[str, str]) -> dict[str, object]:
@@ -213,7 +243,7 @@ def _from_toml(path: Path) -> dict[str, object]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a readable TOML file: {_one_line(error)}") from None
     return {key.replace("-", "_"): value for key, value in content.items()}
 
@@ -263,21 +293,45 @@ def _items(value: object) -> list[object]:
 
 def _pairs(value: object) -> Pairs:
     if isinstance(value, Mapping):
-        return tuple((str(key), str(item)) for key, item in value.items())
-    texts = [value] if isinstance(value, str) else list(value)  # type: ignore[call-overload]
+        return tuple((str(key), _paired(item)) for key, item in value.items())
+    given = [value] if isinstance(value, str) else value
+    if not isinstance(given, list | tuple):
+        raise ValueError(f"{value!r} is not of the form NAME=VALUE")
+    # A comma parts two pairs where a name follows it: "kappa=2,4,lambda-mai=0.5" is two.
+    texts = [
+        part
+        for item in given
+        for part in (re.split(r",(?=[\w -]+=)", item) if isinstance(item, str) else [item])
+    ]
     pairs = dict(_pair(text) for text in texts)
     if len(pairs) < len(texts):
         raise ValueError("one name is given twice")
     return tuple(pairs.items())
 
 
+def _paired(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
 def _pair(text: object) -> tuple[str, str]:
     if isinstance(text, list | tuple) and len(text) == 2:
-        return str(text[0]), str(text[1])
+        return str(text[0]), _paired(text[1])
     key, equals, item = str(text).partition("=")
     if not (key.strip() and equals and item.strip()):
         raise ValueError(f"{text!r} is not of the form NAME=VALUE")
     return key.strip(), item.strip()
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text; put it in quotes")
+    return value
+
+
+def _path(value: object) -> Path:
+    if not isinstance(value, str | Path):
+        raise ValueError(f"{value!r} is no path; put it in quotes")
+    return Path(value)
 
 
 def _integer(value: object) -> int:
@@ -311,9 +365,9 @@ def _one_line(error: Exception) -> str:
 
 
 _SCALARS: dict[Any, Callable[[Any], Any]] = {
-    str: str,
+    str: _text,
     int: _integer,
     float: _number,
     bool: _truth,
-    Path: Path,
+    Path: _path,
 }

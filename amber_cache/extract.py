@@ -2,65 +2,43 @@
 
 The job is made of entries, one an encoder. An entry's rows that a former cache already holds for
 the same input are taken over; the others are decoded, encoded in batches of like length, pooled
-and written together. What fails is a row with its reason, never a vector.
+and written together. What fails is a row with its reason, never a vector. Whatever can be refused
+is refused before the first utterance is encoded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cache, partial
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any
 
-import joblib
 import numpy as np
 import torch
 
-from amber_cache import audio, encoders, pooling
-from amber_cache.batching import plan_batches
+from amber_cache import encoders, pooling
 from amber_cache.config import ExtractConfig
 from amber_cache.corpora import read_corpus
-from amber_cache.encoders.base import Encoder, Prepared
-from amber_cache.errors import CacheError, ConfigError, EncoderError, UtteranceError
+from amber_cache.encoders.base import Encoder
+from amber_cache.encoders.hf_common import check_layers
+from amber_cache.encoding import encoded_rows
+from amber_cache.errors import ConfigError, EncoderError, UtteranceError
+from amber_cache.former import former_content, is_same, refuse_other_settings, taken_over
 from amber_cache.progress import Progress, no_progress
-from amber_cache.records import Corpus, Utterance
+from amber_cache.records import Corpus
+from amber_cache.sources import NO_TEXT, Survey, survey
 from amber_cache.store import (
     DONE,
     FAILED,
     PENDING,
     CacheContent,
     Embedding,
-    UtteranceTable,
     make_embedding,
-    open_cache,
     ratings_table,
-    utterance_table,
     votes_table,
     write_cache,
 )
-
-#: Padded milliseconds of audio, and padded characters of text, in one batch. On a CPU padding costs
-#: more than batching gains, so that batches are small there.
-AUDIO_BUDGET_MS = {"cpu": 16_000, "cuda": 320_000}
-TEXT_BUDGET = {"cpu": 2_000, "cuda": 60_000}
-
-#: The reason that is no failure: a text that isn't there can't be encoded.
-NO_TEXT = "empty text"
-
-# What must agree before rows of a stored entry may stand beside new ones.
-_SETTINGS = (
-    "encoder",
-    "revision",
-    "weights_sha256",
-    "layer",
-    "pooling",
-    "precision",
-    "sampling_rate_hz",
-)
-
-# The columns that tell whether an utterance's input is still what a stored row was made from.
-_INPUT_COLUMNS = {"audio": ("audio_sha256", "start_s", "duration_s"), "text": ("text",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +87,18 @@ class ExtractReport:
         return f"{self.cache}: {done}: {', '.join(parts)}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """One utterance's input for one modality: how to load it, and its length for the plan."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One encoder's part: what it is, and its entry's name and attributes."""
 
-    load: Callable[[int], np.ndarray | str]
-    length: int
+    modality: str
+    name: str
+    encoder: Encoder
+    attrs: Mapping[str, Any]
 
-
-_Sources: TypeAlias = list[_Source | UtteranceError]
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.modality, self.name
 
 
 def extract(config: ExtractConfig, *, progress: Progress = no_progress) -> ExtractReport:
@@ -130,40 +111,39 @@ def extract(config: ExtractConfig, *, progress: Progress = no_progress) -> Extra
     device = _device(config)
     corpus = read_corpus(config.corpus, config.root, votes_file=config.votes_file)
     names = _encoder_names(config, corpus)
-    former = _former_content(config, corpus)
-    table, sources = _survey(corpus, progress)
-    notes = list(corpus.warnings)
-    entries = {} if former is None else _taken_over(former, table)
+    former = former_content(config.cache, corpus)
+    jobs = [_job(config, modality, name, device=device) for modality, name in names.items()]
+    for entry in () if former is None else former.embeddings:
+        for job in jobs:
+            if job.key == (entry.modality, entry.name):
+                refuse_other_settings(config.cache, entry, job.attrs)
+    found = survey(corpus, None if former is None else former.utterances, progress)
+    notes = [*corpus.warnings, *found.notes, *_builtin_notes(config, names, device)]
+    entries = {} if former is None else taken_over(former, found.table)
     encoded: dict[str, int] = {}
-    for modality, name in names.items():
-        encoder = encoders.load_encoder(modality, name, device=device, precision=config.precision)
-        if device != "cpu" and encoder.device == "cpu":
-            notes.append(f"{name} is a built-in encoder and stays on the CPU")
-        key = (modality, _entry_name(config, name))
-        attrs = _attributes(encoder, config)
-        if key in entries:
-            _refuse_other_settings(config.cache, entries[key], attrs)
-        entry, told, num_new = _fill(key, entries.get(key), attrs, encoder, sources, progress)
-        entries[key], encoded["/".join(key)] = entry, num_new
+    for job in jobs:
+        entry, told, encoded["/".join(job.key)] = _fill(job, entries.get(job.key), found, progress)
+        entries[job.key] = entry
         notes += told
     content = CacheContent(
         corpus=corpus.name,
         protocol=corpus.protocol,
-        utterances=table,
+        utterances=found.table,
         votes=votes_table(corpus.utterances),
         ratings=ratings_table(corpus.utterances),
         embeddings=tuple(entries.values()),
     )
-    written = former is None or not _same(former, content)
+    written = former is None or not is_same(former, content)
     if written:
         write_cache(config.cache, content)
-    used = [entries[modality, _entry_name(config, name)] for modality, name in names.items()]
+    used = [entries[job.key] for job in jobs]
+    notes += _pending_notes(entries.values())
     return _report(config, corpus, used, encoded, notes, written)
 
 
 def _device(config: ExtractConfig) -> str:
     device = "cuda" if config.gpu and config.device == "cpu" else config.device
-    if device.split(":")[0] not in AUDIO_BUDGET_MS:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
         raise ConfigError(f"--device {device}: must be cpu, cuda or cuda:N")
     if device.startswith("cuda"):
         asked = "--gpu" if config.gpu else f"--device {device}"
@@ -189,112 +169,27 @@ def _encoder_names(config: ExtractConfig, corpus: Corpus) -> dict[str, str]:
                 f"--encoder {modality}=...: the corpus has {' and '.join(corpus.modalities)} only"
             )
     defaults = {**encoders.DEFAULT_ENCODERS, **dict(corpus.encoders)}
-    return {name: given.get(name, defaults[name]) for name in corpus.modalities}
+    names = {name: given.get(name, defaults[name]) for name in corpus.modalities}
+    if all(map(_is_builtin, names.values())) and (flags := _model_flags(config)):
+        raise ConfigError(
+            f"{flags[0]} has no effect on the built-in encoders ({', '.join(names.values())}), "
+            "which have one output, in float32; leave it out"
+        )
+    return names
 
 
-def _entry_name(config: ExtractConfig, name: str) -> str:
-    return encoders.entry_name(
-        name, layer=config.layer, pooling=config.pooling, precision=config.precision
-    )
+def _job(config: ExtractConfig, modality: str, name: str, *, device: str) -> _Job:
+    """Load an encoder.
 
-
-def _former_content(config: ExtractConfig, corpus: Corpus) -> CacheContent | None:
-    """What the cache holds already; refused where that is another corpus.
-
-    The same corpus may have grown, and its votes may have changed, but none of the utterances that
-    the cache has may be gone.
+    Raises:
+        EncoderError: It can't be had, or does not have the layer.
     """
-    if not config.cache.exists():
-        return None
-    with open_cache(config.cache) as cache:
-        gone = set(cache.utterances.id) - {one.id for one in corpus.utterances}
-        if cache.corpus != corpus.name or gone:
-            why = f"{len(gone)} of its utterances are not" if gone else "that is not what was read"
-            raise CacheError(
-                f"--cache {config.cache}: holds the corpus {cache.corpus!r}; {why} in "
-                f"{corpus.name!r} at {corpus.root}; name another file with --cache"
-            )
-        return cache.content()
-
-
-def _survey(corpus: Corpus, progress: Progress) -> tuple[UtteranceTable, dict[str, _Sources]]:
-    """Look at every input without decoding it: the utterance table, and what to load."""
-    hashed = cache(audio.file_sha256)
-    sources: dict[str, _Sources] = {name: [] for name in corpus.modalities}
-    durations, hashes, sizes = {}, {}, {}
-    for number, one in enumerate(corpus.utterances):
-        if "text" in sources:
-            sources["text"].append(_text_source(one))
-        if "audio" in sources:
-            source: _Source | UtteranceError
-            try:
-                segment = _segment(corpus, one)
-                durations[one.id] = segment.duration_s
-                hashes[one.id] = hashed(segment.path)
-                sizes[one.id] = segment.path.stat().st_size
-                source = _Source(partial(_load_audio, segment), round(1000 * segment.duration_s))
-            except UtteranceError as error:
-                source = error
-            sources["audio"].append(source)
-        progress("reading the corpus", number + 1, len(corpus.utterances))
-    table = utterance_table(
-        corpus.utterances, duration_s=durations, audio_sha256=hashes, audio_bytes=sizes
-    )
-    return table, sources
-
-
-def _segment(corpus: Corpus, utterance: Utterance) -> audio.Segment:
-    if utterance.audio is None:
-        raise UtteranceError("no audio file is named")
-    path = corpus.root / utterance.audio
-    return audio.locate(path, start_s=utterance.start_s, end_s=utterance.end_s)
-
-
-def _load_audio(segment: audio.Segment, sampling_rate_hz: int) -> np.ndarray:
-    return audio.load(segment, sampling_rate_hz=sampling_rate_hz)
-
-
-def _text_source(utterance: Utterance) -> _Source | UtteranceError:
-    text = utterance.text
-    return _Source(lambda _: text, len(text)) if text.strip() else UtteranceError(NO_TEXT)
-
-
-def _taken_over(former: CacheContent, table: UtteranceTable) -> dict[tuple[str, str], Embedding]:
-    """The former entries on the rows of the new table, PENDING where the input has changed."""
-    old_row = {identifier: row for row, identifier in enumerate(former.utterances.id)}
-    return {
-        (entry.modality, entry.name): _moved(entry, former.utterances, table, old_row)
-        for entry in former.embeddings
-    }
-
-
-def _moved(
-    entry: Embedding, old: UtteranceTable, new: UtteranceTable, old_row: Mapping[str, int]
-) -> Embedding:
-    columns = _INPUT_COLUMNS.get(entry.modality, ())
-    vectors = np.full((len(new), entry.vectors.shape[1]), np.nan, dtype=np.float32)
-    status = np.full(len(new), PENDING, dtype=np.uint8)
-    error = [""] * len(new)
-    for row, identifier in enumerate(new.id):
-        before = old_row.get(identifier)
-        if before is not None and all(
-            _equal(getattr(old, name)[before], getattr(new, name)[row]) for name in columns
-        ):
-            vectors[row], status[row] = entry.vectors[before], entry.status[before]
-            error[row] = entry.error[before]
-    return make_embedding(
-        vectors,
-        modality=entry.modality,
-        name=entry.name,
-        status=status,
-        error=error,
-        attrs=entry.attrs,
-    )
-
-
-def _attributes(encoder: Encoder, config: ExtractConfig) -> dict[str, Any]:
+    if _is_builtin(name):  # it has one output, in float32
+        config = replace(config, layer=-1, precision="float32")
+    encoder = encoders.load_encoder(modality, name, device=device, precision=config.precision)
+    check_layers([config.layer], info=encoder.info)
     info = encoder.info
-    return {
+    attrs = {
         "encoder": info.encoder,
         "revision": info.revision,
         "weights_sha256": info.weights_sha256,
@@ -304,118 +199,91 @@ def _attributes(encoder: Encoder, config: ExtractConfig) -> dict[str, Any]:
         "sampling_rate_hz": info.sampling_rate_hz,
         "libraries": dict(info.libraries),
     }
+    entry_name = encoders.entry_name(
+        name, layer=config.layer, pooling=config.pooling, precision=config.precision
+    )
+    return _Job(modality=modality, name=entry_name, encoder=encoder, attrs=attrs)
 
 
-def _refuse_other_settings(path: Path, entry: Embedding, attrs: Mapping[str, Any]) -> None:
-    for name in _SETTINGS:
-        if name in entry.attrs and entry.attrs[name] != attrs[name]:
-            raise CacheError(
-                f"--cache {path}: its {entry.modality}/{entry.name} was made with {name} "
-                f"{entry.attrs[name]!r}, and this would be {attrs[name]!r}; name another file "
-                "with --cache"
-            )
+def _is_builtin(name: str) -> bool:
+    return name in encoders.BUILTIN_ENCODERS.values()
+
+
+def _builtin_notes(config: ExtractConfig, names: Mapping[str, str], device: str) -> list[str]:
+    """What does not move a built-in encoder."""
+    reasons = ["stays on the CPU"] if device != "cpu" else []
+    reasons += [f"{flag} has no effect on it" for flag in _model_flags(config)]
+    return [
+        f"{name} is a built-in encoder: {reason}"
+        for name in names.values()
+        if _is_builtin(name)
+        for reason in reasons
+    ]
+
+
+def _model_flags(config: ExtractConfig) -> list[str]:
+    """The given options that only an encoder with weights listens to."""
+    flags = [f"--layer {config.layer}"] if config.layer != -1 else []
+    return flags + ([f"--precision {config.precision}"] if config.precision != "float32" else [])
 
 
 def _fill(
-    key: tuple[str, str],
-    entry: Embedding | None,
-    attrs: Mapping[str, Any],
-    encoder: Encoder,
-    sources: Mapping[str, _Sources],
-    progress: Progress,
+    job: _Job, entry: Embedding | None, found: Survey, progress: Progress
 ) -> tuple[Embedding, list[str], int]:
     """Encode the rows that an entry lacks: the whole entry, what to tell, and how many are new."""
-    modality, name = key
-    inputs = sources[modality]
-    status = np.full(len(inputs), PENDING, dtype=np.uint8) if entry is None else entry.status.copy()
-    vectors: dict[int, np.ndarray] = {}
-    notes: list[str] = []
+    inputs = found.sources[job.modality]
+    if entry is None:
+        status = np.full(len(inputs), PENDING, dtype=np.uint8)
+        matrix = np.full((len(inputs), _width(job)), np.nan, dtype=np.float32)
+    else:
+        status, matrix = entry.status.copy(), entry.vectors.copy()
     error = [""] * len(inputs)
+    notes: dict[int, str] = {}
+    num_new = 0
     todo = [row for row in range(len(inputs)) if status[row] != DONE]
-    progress(f"{modality}/{name}", 0, len(todo))
-    outcomes = _encoded_rows(todo, inputs, encoder, attrs)
+    outcomes = encoded_rows(
+        todo, inputs, job.encoder, layer=job.attrs["layer"], pooling=job.attrs["pooling"]
+    )
     for number, (row, outcome, note) in enumerate(outcomes, start=1):
         if isinstance(outcome, UtteranceError):
             status[row], error[row] = FAILED, str(outcome)
         else:
-            status[row], vectors[row] = DONE, outcome
-        notes += [note] if note else []
-        progress(f"{modality}/{name}", number, len(todo))
-    size = len(next(iter(vectors.values()))) if vectors else encoder.info.dimension
-    matrix = (
-        np.full((len(inputs), size), np.nan, dtype=np.float32) if entry is None else entry.vectors
-    )
-    for row, vector in vectors.items():
-        matrix[row] = vector
+            status[row], matrix[row] = DONE, outcome
+            num_new += 1
+        if note:
+            notes[row] = note
+        progress("/".join(job.key), number, len(todo))
     whole = make_embedding(
-        matrix, modality=modality, name=name, status=status, error=error, attrs=dict(attrs)
+        matrix, modality=job.modality, name=job.name, status=status, error=error, attrs=job.attrs
     )
-    return whole, _summed(notes, modality), len(vectors)
+    return whole, _summed(job, notes, found), num_new
 
 
-def _encoded_rows(
-    rows: Sequence[int], inputs: _Sources, encoder: Encoder, attrs: Mapping[str, Any]
-) -> Iterator[tuple[int, np.ndarray | UtteranceError, str]]:
-    """Each row's vector or its error, and a note, in the order of the batches."""
-    for row in rows:
-        source = inputs[row]
-        if isinstance(source, UtteranceError):
-            yield row, source, ""
-    usable = {row: source for row in rows if isinstance(source := inputs[row], _Source)}
-    order = list(usable)
-    budgets = AUDIO_BUDGET_MS if encoder.info.modality == "audio" else TEXT_BUDGET
-    plan = plan_batches(
-        [usable[row].length for row in order], budget=budgets[encoder.device.split(":")[0]]
-    )
-    batches = [[order[i] for i in batch] for batch in plan]
-    # Two threads decode ahead while the encoder works; the order stays that of the plan.
-    ahead = joblib.Parallel(n_jobs=2, prefer="threads", return_as="generator")
-    prepared = ahead(
-        joblib.delayed(_prepare)([usable[row] for row in batch], encoder) for batch in batches
-    )
-    for batch, items in zip(batches, prepared, strict=True):
-        yield from _encode_batch(batch, items, encoder, attrs)
+def _width(job: _Job) -> int:
+    """Features of a pooled vector."""
+    frames = torch.zeros(1, 1, job.encoder.info.dimension)
+    pooled = pooling.pool(job.attrs["pooling"], frames, torch.ones(1, 1, dtype=torch.bool))
+    return pooled.shape[-1]
 
 
-def _prepare(sources: Sequence[_Source], encoder: Encoder) -> list[Prepared | UtteranceError]:
-    items: list[Prepared | UtteranceError] = []
-    for source in sources:
-        try:
-            items.append(encoder.prepare(source.load(encoder.info.sampling_rate_hz)))
-        except UtteranceError as error:
-            items.append(error)
-    return items
-
-
-def _encode_batch(
-    rows: Sequence[int],
-    items: Sequence[Prepared | UtteranceError],
-    encoder: Encoder,
-    attrs: Mapping[str, Any],
-) -> Iterator[tuple[int, np.ndarray | UtteranceError, str]]:
-    ready = [(row, item) for row, item in zip(rows, items, strict=True) if _is_ready(item)]
-    for row, item in zip(rows, items, strict=True):
-        if isinstance(item, UtteranceError):
-            yield row, item, ""
-    if not ready:
-        return
-    encoded = encoder.encode([item for _, item in ready], layers=(int(attrs["layer"]),))
-    pooled = pooling.pool(str(attrs["pooling"]), encoded.frames[0], encoded.mask)
-    vectors = pooled.float().cpu().numpy()
-    for (row, item), vector in zip(ready, vectors, strict=True):
-        if np.isfinite(vector).all():
-            yield row, vector, item.note
-        else:
-            yield row, UtteranceError("the encoder gave values that are not finite"), ""
-
-
-def _is_ready(item: Prepared | UtteranceError) -> TypeGuard[Prepared]:
-    return isinstance(item, Prepared)
-
-
-def _summed(notes: Sequence[str], modality: str) -> list[str]:
+def _summed(job: _Job, notes: Mapping[int, str], found: Survey) -> list[str]:
     """One line for what was told of many utterances."""
-    return [f"{modality}: {len(notes)} utterances, for example: {notes[0]}"] if notes else []
+    if not notes:
+        return []
+    row = min(notes)
+    return [
+        f"{'/'.join(job.key)}: {len(notes)} utterances, first {found.table.id[row]!r}: {notes[row]}"
+    ]
+
+
+def _pending_notes(entries: Iterable[Embedding]) -> list[str]:
+    """What a command with other encoders left to do."""
+    return [
+        f"{entry.modality}/{entry.name}: {count} utterances are new or changed and still to be "
+        "encoded; name that encoder to do so"
+        for entry in entries
+        if (count := int(np.count_nonzero(entry.status == PENDING)))
+    ]
 
 
 def _report(
@@ -445,20 +313,3 @@ def _report(
         notes=tuple(notes),
         written=written,
     )
-
-
-def _same(former: object, new: object) -> bool:
-    """Whether two contents hold the same, column by column, whatever made them."""
-    if isinstance(former, np.ndarray) and isinstance(new, np.ndarray):
-        numbers = former.dtype.kind == "f"
-        return former.shape == new.shape and np.array_equal(former, new, equal_nan=numbers)
-    if is_dataclass(former) and is_dataclass(new):
-        names = [one.name for one in fields(former) if one.name != "attrs"]
-        return all(_same(getattr(former, name), getattr(new, name)) for name in names)
-    if isinstance(former, tuple) and isinstance(new, tuple):
-        return len(former) == len(new) and all(map(_same, former, new))
-    return bool(former == new)
-
-
-def _equal(one: Any, other: Any) -> bool:
-    return bool(one == other or (one != one and other != other))  # NaN equals NaN here

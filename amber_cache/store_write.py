@@ -89,6 +89,7 @@ def write_whole(path: str | Path, data: bytes) -> None:
     """
     target = Path(os.path.realpath(path))
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    made = [folder for folder in target.parents if not folder.exists()]  # the innermost first
     try:
         if target.is_dir():
             raise IsADirectoryError("it is a folder")
@@ -102,8 +103,9 @@ def write_whole(path: str | Path, data: bytes) -> None:
     except OSError as error:
         raise CacheError(_disk_trouble(path, target, len(data), error)) from error
     finally:
-        with contextlib.suppress(OSError):  # a folder of its path may turn out to be a file
-            partial.unlink(missing_ok=True)
+        for tidy in (partial.unlink, *(folder.rmdir for folder in made)):
+            with contextlib.suppress(OSError):  # not there, or it holds the file
+                tidy()
 
 
 def _fill(file: h5py.File, content: CacheContent) -> None:

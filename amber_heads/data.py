@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 
 from amber_cache.errors import ConfigError
 from amber_cache.records import LABELS
-from amber_cache.store import DONE, Cache, Embedding, VoteTable, data_hash
+from amber_cache.store import DONE, Cache, Embedding, VoteTable, data_hash, text_array
 
 #: The utterance columns that splits, tables and plots use.
 COLUMNS = ("speaker", "session", "dialogue", "split", "style", "text")
@@ -56,7 +56,7 @@ class Dataset:
         target: (N, C) float64 soft labels; rows sum to one.
         columns: By name, (N,) strings: speaker, session, dialogue, split, style, text.
         left_out: Utterances not used, by reason.
-        fingerprint: SHA-256 of the ids, votes and vectors above.
+        fingerprint: SHA-256 of the ids, classes, votes, vectors and split columns above.
     """
 
     corpus: str
@@ -260,5 +260,7 @@ def _dataset(
         target=kept_counts / kept_counts.sum(axis=1, keepdims=True),
         columns=columns,
         left_out=dict(left_out),
-        fingerprint=data_hash(ids, kept_counts, *inputs.values(), *split_columns),
+        fingerprint=data_hash(
+            ids, text_array(policy.names), kept_counts, *inputs.values(), *split_columns
+        ),
     )

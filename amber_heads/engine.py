@@ -3,7 +3,8 @@
 A run's result depends on the run alone. Its initialisation comes from (seed, head), its minibatch
 order from (seed, fold, epoch) and its dropout from (seed, fold, epoch, head), never from what
 shares its stack. Runs of unlike folds have unlike batches: a shorter batch is padded with rows of
-weight 0, and a run that has no batch left in an epoch rests until the next.
+weight 0, and a run that has no batch left in an epoch rests until the next. The rows that pad are
+of the run's own part, so that an utterance that it never sees can't reach it, infinite or not.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class RunResult:
         parameters: (P,) float32 row, each head's from its best epoch.
         validation: (n, H, C) distributions for the fold's validation part.
         tests: (n, H, C) for each test set.
-        diverged: No epoch gave a finite validation figure; all figures are then NaN.
+        diverged: No epoch gave some head a finite validation figure; that head's epoch is 0, and
+            its parameters and predictions are NaN. All heads', where there is a student.
     """
 
     run: Run
@@ -72,6 +74,7 @@ def train_stack(
 
     Raises:
         ValueError: The runs don't agree, or there are none.
+        ConfigError: A fold gives cb-ce no class weights.
     """
     stack = Stack(runs, material)
     for epoch in range(1, stack.epochs + 1):
@@ -181,9 +184,15 @@ class Stack:
         self, parts: Sequence[np.ndarray], rows: Float[Tensor, "run parameter"]
     ) -> list[Float[np.ndarray, "utterance head class"]]:
         """Every head's distributions for each run's own utterances; NaN where it diverged."""
-        found = [block.exp().cpu().numpy() for block, _, _ in self._blocks(parts, rows)]
-        whole = np.concatenate(found, axis=1).astype(np.float64)
-        return [whole[r, : len(part)] for r, part in enumerate(parts)]
+        shape, dtype = (len(self.heads), len(self.material.classes)), self.material.dtype
+        found = [torch.empty((len(part), *shape), dtype=dtype).numpy() for part in parts]
+        start = 0
+        for log_heads, index, _ in self._blocks(parts, rows):
+            for own, block in zip(found, log_heads.exp().cpu().numpy(), strict=True):
+                rest = own[start : start + len(block)]
+                rest[:] = block[: len(rest)]
+            start += index.shape[1]
+        return found
 
     def _start_parameters(self) -> None:
         device, dtype = self.material.device, self.material.dtype
@@ -218,18 +227,21 @@ class Stack:
         for r, one in enumerate(settings):
             kinds.setdefault((one.loss, not one.attach_weights), []).append(r)
         self.groups = [
-            (loss, torch.tensor(rows, device=self.material.device), self._terms(rows, detach))
+            (loss, torch.tensor(rows, device=self.material.device), self._terms(loss, rows, detach))
             for (loss, detach), rows in kinds.items()
         ]
 
-    def _terms(self, rows: Sequence[int], detach: bool) -> LossTerms:
+    def _terms(self, loss: str, rows: Sequence[int], detach: bool) -> LossTerms:
         settings = [self.runs[r].settings for r in rows]
+        class_weights = self.material.target.new_ones(len(rows), len(self.material.classes))
+        if loss == "cb-ce":  # alone in needing training parts that such weights can be made of
+            class_weights = self.material.class_weights[self.fold[list(rows)]]
         return LossTerms(
             kappa=self._column([one.kappa for one in settings]),
             lambda_rai=self._column([one.lambda_rai for one in settings]),
             lambda_mai=self._column([one.lambda_mai for one in settings]),
             expert_loss=self._column([one.expert_loss for one in settings]),
-            class_weights=self.material.class_weights[self.fold[list(rows)]],
+            class_weights=class_weights,
             detach_weights=detach,
         )
 
@@ -251,15 +263,16 @@ class Stack:
             )
             for run in self.runs
         ]
+        padding = [int(plan[0][0]) for plan in plans]
         for number in range(max(len(plan) for plan in plans)):
             parts = [plan[number] if number < len(plan) else _NONE for plan in plans]
-            yield *self._padded(parts), [r for r, part in enumerate(parts) if len(part)]
+            yield *self._padded(parts, padding), [r for r, part in enumerate(parts) if len(part)]
 
     def _padded(
-        self, parts: Sequence[np.ndarray]
+        self, parts: Sequence[np.ndarray], padding: Sequence[int]
     ) -> tuple[Int[Tensor, "run batch"], Float[Tensor, "run batch"]]:
         """Indices side by side, with weight 1, or 0 where a shorter part is padded."""
-        index = np.zeros((len(parts), max(len(part) for part in parts)), dtype=np.int64)
+        index = np.repeat(np.array(padding)[:, None], max(len(part) for part in parts), axis=1)
         weight = np.zeros(index.shape)
         for r, part in enumerate(parts):
             index[r, : len(part)], weight[r, : len(part)] = part, 1
@@ -345,8 +358,9 @@ class Stack:
         """Log-probabilities for each run's own utterances, some at a time, index and weight."""
         tensors = self.architecture.views(rows)
         size = max(1, PREDICTION_ROWS // len(self.runs))
+        padding = [int(part[0]) for part in parts]
         for start in range(0, max(len(part) for part in parts), size):
-            index, weight = self._padded([part[start : start + size] for part in parts])
+            index, weight = self._padded([part[start : start + size] for part in parts], padding)
             inputs = self.material.batch(index, self.fold)
             yield forward(self.architecture, tensors, inputs), index, weight
 

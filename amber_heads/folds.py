@@ -18,6 +18,9 @@ from amber_cache.errors import ConfigError
 _TRAIN_WORDS = ("train", "training")
 _VALIDATION_WORDS = ("development", "validation", "dev", "val")
 
+#: How many groups a fold's name lists; it counts more.
+_MOST_NAMED = 4
+
 #: The share of the training part that a random validation part takes.
 RANDOM_VALIDATION_SHARE = 0.2
 
@@ -92,14 +95,17 @@ def group_folds(
         )
     names, member, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
     if len(names) < num_folds:
+        fewer = f"--num-folds {len(names)}" if len(names) >= 3 else "--folds random"
         raise ConfigError(
             f"--folds {kind}: there are {len(names)} {kind}s, fewer than {num_folds} folds; "
-            f"use --num-folds {len(names)}"
+            f"use {fewer}"
         )
     if len(names) == num_folds:
         return member.astype(np.int64), tuple(str(name) for name in names)
     fold_of_group = _like_sizes(sizes, num_folds=num_folds, seed=seed)
-    joined = tuple("+".join(names[fold_of_group == fold]) for fold in range(num_folds))
+    joined = tuple(
+        _joined(names[fold_of_group == fold], kind, number=fold + 1) for fold in range(num_folds)
+    )
     return fold_of_group[member], joined
 
 
@@ -135,6 +141,10 @@ def leakage(folds: Sequence[Fold], columns: Mapping[str, np.ndarray]) -> dict[st
         if touched:
             found[name] = {"values": shared, "test_utterances": touched}
     return found
+
+
+def _joined(names: np.ndarray, kind: str, *, number: int) -> str:
+    return "+".join(names) if len(names) <= _MOST_NAMED else f"{number} ({len(names)} {kind}s)"
 
 
 def _folded(value: str) -> str:
@@ -179,7 +189,7 @@ def _official(split: np.ndarray) -> Fold:
     validation = np.flatnonzero(np.isin(words, _VALIDATION_WORDS))
     names = sorted(set(words) - {*_TRAIN_WORDS, *_VALIDATION_WORDS, ""})
     if not names:
-        there = ", ".join(sorted(set(split))) or "no splits"
+        there = ", ".join(sorted(set(split) - {""})) or "no splits"
         raise ConfigError(f"--folds official: the cache names no test split; it has {there}")
     tests = {name: np.flatnonzero(words == name) for name in names}
     fold = Fold(name="official", train=train, validation=validation, tests=tests)

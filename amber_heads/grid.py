@@ -95,7 +95,7 @@ def select(
         one = result.run.settings
         head = list(heads).index(judging_head(one, heads))
         epoch = result.best_epoch[head]
-        score = result.validation_js[epoch - 1, head] if epoch else np.inf
+        score = np.inf if result.diverged else result.validation_js[epoch - 1, head]
         scores[number[one], result.run.fold] += score
         counts[number[one], result.run.fold] += 1
     scores /= counts

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from amber_cache.errors import ConfigError
 from amber_heads.data import Dataset
 from amber_heads.folds import Fold
 from amber_heads.heads import Architecture
@@ -22,10 +24,10 @@ from amber_heads.losses import class_balanced_weights
 
 @dataclass(frozen=True)
 class Standardization:
-    """Per fold and modality, what is subtracted from the inputs and what divides them."""
+    """Per modality and fold, what is subtracted from the inputs and what divides them."""
 
-    mean: tuple[Float[Tensor, "fold feature"], ...]
-    scale: tuple[Float[Tensor, "fold feature"], ...]
+    mean: tuple[Float[Tensor, "fold _"], ...]
+    scale: tuple[Float[Tensor, "fold _"], ...]
 
 
 class Material:
@@ -45,16 +47,28 @@ class Material:
         self.modalities = tuple(dataset.inputs)
         self.classes = dataset.classes
         self.standardization = standardization(dataset, folds, standardize=standardize)
-        target = torch.from_numpy(dataset.target)
-        self.class_weights = torch.stack(
-            [class_balanced_weights(target[torch.from_numpy(fold.train)]) for fold in folds]
-        ).to(device, dtype)
-        self.target = target.to(device, dtype)
+        self._exact_target = torch.from_numpy(dataset.target)
+        self.target = self._exact_target.to(device, dtype)
         self.inputs = tuple(
             torch.from_numpy(vectors).to(device, dtype) for vectors in dataset.inputs.values()
         )
         self.mean = tuple(one.to(device, dtype) for one in self.standardization.mean)
         self.scale = tuple(one.to(device, dtype) for one in self.standardization.scale)
+
+    @cached_property
+    def class_weights(self) -> Float[Tensor, "fold class"]:
+        """CB-CE's weights, from each fold's training part.
+
+        Raises:
+            ConfigError: In a training part, no utterance has a class above 1/C.
+        """
+        weights = []
+        for fold in self.folds:
+            try:
+                weights.append(class_balanced_weights(self._exact_target[fold.train]))
+            except ValueError as error:
+                raise ConfigError(f"fold {fold.name}: {error}") from None
+        return torch.stack(weights).to(self.device, self.dtype)
 
     def architecture(self, hidden: int) -> Architecture:
         """The model for these inputs and classes."""
@@ -83,15 +97,23 @@ def standardization(
     """
     means, scales = [], []
     for vectors in dataset.inputs.values():
-        parts = [vectors[fold.train].astype(np.float64) for fold in folds]
-        mean = np.stack([part.mean(axis=0) for part in parts])
-        scale = np.stack([part.std(axis=0) for part in parts])
-        scale[scale < 1e-8 * (1 + np.abs(mean))] = 1.0
-        if not standardize:
-            mean, scale = np.zeros_like(mean), np.ones_like(scale)
+        mean = np.zeros((len(folds), vectors.shape[1]))
+        scale = np.ones_like(mean)
+        if standardize:
+            for number, fold in enumerate(folds):
+                mean[number], scale[number] = _moments(vectors[fold.train])
         means.append(torch.from_numpy(mean))
         scales.append(torch.from_numpy(scale))
     return Standardization(tuple(means), tuple(scales))
+
+
+def _moments(
+    part: Float[np.ndarray, "utterance feature"],
+) -> tuple[Float[np.ndarray, " feature"], Float[np.ndarray, " feature"]]:
+    mean = part.mean(axis=0, dtype=np.float64)
+    scale = part.std(axis=0, dtype=np.float64)
+    constant = scale <= np.maximum(1e-8 * np.abs(mean), np.finfo(np.float32).tiny)
+    return mean, np.where(constant, 1.0, scale)
 
 
 def minibatches(

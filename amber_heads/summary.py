@@ -42,6 +42,7 @@ class Results:
         self.target, self.folds = target, tuple(folds)
         self.seeds, self.heads = tuple(seeds), tuple(heads)
         self.test_sets = tuple(dict.fromkeys(name for fold in folds for name in fold.tests))
+        self.dtype = self.results[0].validation.dtype  # predictions are kept as precise as they are
         self._found = {(r.run.settings, r.run.fold, r.run.seed): r for r in results}
 
     def result(self, settings: RunSettings, fold: int, seed: int) -> RunResult:
@@ -152,7 +153,7 @@ def test_predictions(
 ) -> Float[np.ndarray, "seed head utterance class"]:
     """Out-of-fold distributions of the selected settings; NaN where no fold tests an utterance."""
     shape = (len(results.seeds), len(results.heads), *results.target.shape)
-    predicted = np.full(shape, np.nan)
+    predicted = np.full(shape, np.nan, dtype=results.dtype)
     for s, seed in enumerate(results.seeds):
         for f, fold in enumerate(results.folds):
             found = results.result(by_fold[f], f, seed)
@@ -166,7 +167,7 @@ def validation_predictions(
 ) -> Float[np.ndarray, "fold seed head utterance class"]:
     """Each fold's distributions for its validation part; NaN elsewhere."""
     shape = (len(results.folds), len(results.seeds), len(results.heads), *results.target.shape)
-    predicted = np.full(shape, np.nan)
+    predicted = np.full(shape, np.nan, dtype=results.dtype)
     for s, seed in enumerate(results.seeds):
         for f, fold in enumerate(results.folds):
             found = results.result(by_fold[f], f, seed)

@@ -256,3 +256,17 @@ for argument in sys.argv[1:]:
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "~nobody-of-that-name/model"])
+def test_a_name_that_can_be_no_path_is_refused_as_any_other(
+    name: str, unreachable_hub: Path
+) -> None:
+    with pytest.raises(EncoderError, match="use the built-in encoder 'mel'"):
+        load_encoder("audio", name)
+
+
+def test_a_folder_whose_name_no_cache_can_hold_is_refused_at_once(copied: Path) -> None:
+    odd = copied.rename(copied.with_name(".tiny"))
+    with pytest.raises(EncoderError, match="can't name an entry of a cache"):
+        load_encoder("audio", str(odd))

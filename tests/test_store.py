@@ -730,3 +730,9 @@ def test_the_store_needs_no_torch() -> None:
     code = "import sys, amber_cache.store; assert 'torch' not in sys.modules"
     root = Path(store.__file__).parents[1]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
+
+
+def test_a_failed_write_takes_the_folders_away_that_it_made(tmp_path: Path) -> None:
+    with pytest.raises(CacheError, match="too long"):
+        store.write_whole(tmp_path / "new" / "deep" / ("x" * 300), b"content")
+    assert list(tmp_path.iterdir()) == []

@@ -28,7 +28,7 @@ class Reader(Protocol):
 
 
 def check_ids(ids: Sequence[str], *, place: Path, lines: Sequence[int]) -> None:
-    """Refuse ids that are empty or stand twice, naming their lines.
+    """Refuse ids that are empty, break a line or stand twice, naming their lines.
 
     Raises:
         CorpusError: As said.
@@ -36,7 +36,9 @@ def check_ids(ids: Sequence[str], *, place: Path, lines: Sequence[int]) -> None:
     first_line: dict[str, int] = {}
     for identifier, line in zip(ids, lines, strict=True):
         if not identifier:
-            raise CorpusError(f"{place}, line {line}: the id is empty")
+            raise CorpusError(f"{place}, line {line}: the id is empty; every utterance needs one")
+        if len(identifier.splitlines()) > 1:
+            raise CorpusError(f"{place}, line {line}: the id {identifier!r} has a line break in it")
         if identifier in first_line:
             raise CorpusError(
                 f"{place}, line {line}: the id {identifier!r} stands in line "

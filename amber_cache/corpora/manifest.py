@@ -12,7 +12,8 @@ import csv
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,16 @@ _MANIFEST_COLUMNS = ("id", "audio", "start", "end", *TEXT_COLUMNS)
 _VOTE_COLUMNS = ("id", "rater", "label", "kind", "primary")
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
-#: One row of a table: the line it stands in, and its cells by column.
-Row = tuple[int, dict[str, str]]
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table: the line it stands in, and its cells by column; "" where it has none."""
+
+    line: int
+    cells: Mapping[str, str]
+
+    def __getitem__(self, column: str) -> str:
+        return self.cells.get(column, "")
 
 
 def read_manifest(root: Path | None, *, votes_file: Path | None = None) -> Corpus:
@@ -45,14 +54,14 @@ def read_manifest(root: Path | None, *, votes_file: Path | None = None) -> Corpu
         )
     columns, rows, warnings = _read_table(root, _MANIFEST_COLUMNS)
     if not rows:
-        raise CorpusError(f"{root}: has no utterances")
+        raise CorpusError(f"{root}: has no utterances; it needs one a row, below the columns")
     if "id" not in columns or not {"audio", "text"} & set(columns):
         raise CorpusError(
-            f"{root}: needs a column id and at least one of audio and text; "
-            f"it has {', '.join(columns) or 'none'}"
+            f"{root}: needs a column id and at least one of audio and text, parted by commas; "
+            f"it has {_listed(rows[0].cells)}"
         )
-    check_ids([row["id"] for _, row in rows], place=root, lines=[line for line, _ in rows])
-    utterances = [_utterance(row, place=root, line=line) for line, row in rows]
+    check_ids([row["id"] for row in rows], place=root, lines=[row.line for row in rows])
+    utterances = [_utterance(row, place=root) for row in rows]
     votes, more = _read_votes(root, votes_file, known={one.id for one in utterances})
     return Corpus(
         name="manifest",
@@ -63,14 +72,14 @@ def read_manifest(root: Path | None, *, votes_file: Path | None = None) -> Corpu
     )
 
 
-def _utterance(row: dict[str, str], *, place: Path, line: int) -> Utterance:
-    start_s = _seconds(row.get("start", ""), f"{place}, line {line}: start")
-    texts: dict[str, Any] = {name: row.get(name, "") for name in TEXT_COLUMNS}
+def _utterance(row: Row, *, place: Path) -> Utterance:
+    start_s = _seconds(row["start"], f"{place}, line {row.line}: start")
+    texts: dict[str, Any] = {name: row[name] for name in TEXT_COLUMNS}
     return Utterance(
         id=row["id"],
-        audio=Path(row["audio"]) if row.get("audio") else None,
+        audio=Path(row["audio"]) if row["audio"] else None,
         start_s=start_s,
-        end_s=_seconds(row.get("end", ""), f"{place}, line {line}: end"),
+        end_s=_seconds(row["end"], f"{place}, line {row.line}: end"),
         place_s=start_s,
         **{**texts, "consensus": texts["consensus"].lower()},
     )
@@ -86,25 +95,32 @@ def _read_votes(
     missing = [name for name in ("id", "rater", "label") if name not in columns]
     if missing and rows:
         raise CorpusError(
-            f"{path}: needs the columns id, rater, label; missing: {', '.join(missing)}"
+            f"{path}: needs the columns id, rater and label, parted by commas; it has "
+            f"{_listed(rows[0].cells)}"
         )
     votes: dict[str, list[Vote]] = defaultdict(list)
-    for line, row in rows:
+    for row in rows:
         if row["id"] not in known:
             raise CorpusError(
-                f"{path}, line {line}: a vote for {row['id']!r}, unknown to {manifest}"
+                f"{path}, line {row.line}: a vote for {row['id']!r}, which {manifest} does not "
+                "have; take the vote out or add the utterance"
             )
-        votes[row["id"]].append(_vote(row, place=path, line=line))
+        votes[row["id"]].append(_vote(row, place=path))
     return votes, [*warnings, *_repeated(path, votes)]
 
 
-def _vote(row: dict[str, str], *, place: Path, line: int) -> Vote:
-    label, primary = row["label"].lower(), row.get("primary", "").lower() or "true"
+def _vote(row: Row, *, place: Path) -> Vote:
+    label, primary = row["label"].lower(), row["primary"].lower() or "true"
     if not label:
-        raise CorpusError(f"{place}, line {line}: the vote for {row['id']!r} has no label")
+        raise CorpusError(
+            f"{place}, line {row.line}: the vote for {row['id']!r} has no label; name one or take "
+            "the vote out"
+        )
     if primary not in _TRUTH:
-        raise CorpusError(f"{place}, line {line}: primary is {primary!r}; it must be true or false")
-    kind = row.get("kind", "").lower() or "external"
+        raise CorpusError(
+            f"{place}, line {row.line}: primary is {primary!r}; it must be true or false"
+        )
+    kind = row["kind"].lower() or "external"
     return Vote(rater=row["rater"], label=label, kind=kind, primary=_TRUTH[primary])
 
 
@@ -133,29 +149,46 @@ def _read_table(path: Path, known: Sequence[str]) -> tuple[list[str], list[Row],
         with path.open(encoding="utf-8-sig", newline="") as file:
             read = _csv_rows if path.suffix.lower() == ".csv" else _json_rows
             rows = list(read(path, file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise CorpusError(f"{path}: can't be read: {reason}") from None
-    columns = list(dict.fromkeys(name for _, row in rows for name in row))
+    except OSError as error:
+        raise CorpusError(f"{path}: can't be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"{path}: is no text in UTF-8 ({error.reason}); save it as such"
+        ) from None
+    for row in rows:
+        _refuse_odd_text(path, row)
+    columns = list(dict.fromkeys(name for row in rows for name in row.cells))
     unknown = [name for name in columns if name not in known]
-    warnings = [f"{path}: unknown columns are left out: {', '.join(unknown)}"] if unknown else []
+    warnings = [f"{path}: unknown columns are left out: {_listed(unknown)}"] if unknown else []
     return [name for name in columns if name in known], rows, warnings
 
 
 def _csv_rows(path: Path, file: Iterator[str]) -> Iterator[Row]:
-    reader = csv.reader(file, strict=True)
-    header = [name.strip().lower() for name in next(reader, [])]
-    if len(set(header)) < len(header):
-        raise CorpusError(f"{path}, line 1: a column's name stands twice")
-    for cells in reader:
+    reader = _checked_lines(path, csv.reader(file, strict=True))
+    _, names = next(reader, (1, []))
+    header = [name.strip().lower() for name in names]
+    _refuse_twice(path, 1, header)
+    for line, cells in reader:
         if not any(cells):
             continue
         if len(cells) != len(header):
             raise CorpusError(
-                f"{path}, line {reader.line_num}: {len(cells)} cells, but {len(header)} columns; "
+                f"{path}, line {line}: {len(cells)} cells, but {len(header)} columns; "
                 "a text with a comma must stand in quotes"
             )
-        yield reader.line_num, dict(zip(header, (cell.strip() for cell in cells), strict=True))
+        yield Row(line, dict(zip(header, (cell.strip() for cell in cells), strict=True)))
+
+
+def _checked_lines(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """The reader's rows, each with the line that it ends in."""
+    try:
+        for cells in reader:
+            yield reader.line_num, cells
+    except csv.Error as error:
+        raise CorpusError(
+            f"{path}, line {reader.line_num}: is no CSV: {error}; a text with quotes must stand "
+            "in quotes, each of its own quotes doubled"
+        ) from None
 
 
 def _json_rows(path: Path, file: Iterator[str]) -> Iterator[Row]:
@@ -163,18 +196,41 @@ def _json_rows(path: Path, file: Iterator[str]) -> Iterator[Row]:
         if not text.strip():
             continue
         try:
-            record = json.loads(text)
+            pairs = json.loads(text, object_pairs_hook=tuple)
         except (ValueError, RecursionError) as error:
             raise CorpusError(f"{path}, line {line}: not JSON: {error}") from None
-        if not isinstance(record, dict):
+        if not isinstance(pairs, tuple):
             raise CorpusError(f"{path}, line {line}: not a JSON object")
-        yield line, {str(k).strip().lower(): _cell(path, line, k, v) for k, v in record.items()}
+        names = [name.strip().lower() for name, _ in pairs]
+        _refuse_twice(path, line, names)
+        cells = (_cell(path, line, name, value) for name, value in pairs)
+        yield Row(line, dict(zip(names, cells, strict=True)))
 
 
-def _cell(path: Path, line: int, column: object, value: object) -> str:
-    if isinstance(value, dict | list):
+def _cell(path: Path, line: int, column: str, value: object) -> str:
+    if isinstance(value, tuple | list):
         raise CorpusError(f"{path}, line {line}: {column} is no plain value")
     return "" if value is None else str(value).strip()
+
+
+def _refuse_twice(path: Path, line: int, names: Sequence[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise CorpusError(f"{path}, line {line}: the column {twice[0]!r} stands twice")
+
+
+def _refuse_odd_text(path: Path, row: Row) -> None:
+    """Refuse what no cache can hold: zero bytes, and halves of UTF-16 pairs (JSON lets both by)."""
+    for column, text in row.cells.items():
+        if "\0" in text or not text.isascii() and text.encode(errors="ignore").decode() != text:
+            raise CorpusError(
+                f"{path}, line {row.line}: {column} is {text[:40]!a}, which has a zero byte or "
+                "half a character"
+            )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(name or "one without a name" for name in names)
 
 
 def _seconds(text: str, what: str) -> Seconds | None:

@@ -46,8 +46,21 @@ def encoder_id(name: str) -> str:
     >>> encoder_id("facebook/wav2vec2-base")
     'facebook/wav2vec2-base'
     """
-    folder = Path(name).expanduser()
-    return folder.resolve().name if folder.is_dir() or folder.is_absolute() else name
+    folder = local_folder(name)
+    return name if folder is None else folder.resolve().name
+
+
+def local_folder(name: str) -> Path | None:
+    """The folder that a name means; None for a hub id, and for what can't be a path.
+
+    >>> local_folder("facebook/wav2vec2-base") is None
+    True
+    """
+    try:
+        folder = Path(name).expanduser()
+        return folder if folder.is_dir() or folder.is_absolute() else None
+    except (OSError, RuntimeError, ValueError):  # too long, nobody's home, a zero byte
+        return None
 
 
 def find_checkpoint(name: str, *, families: Sequence[str], builtin: str) -> Checkpoint:
@@ -61,8 +74,9 @@ def find_checkpoint(name: str, *, families: Sequence[str], builtin: str) -> Chec
     Raises:
         EncoderError: There is no such model, the hub is out of reach, or a file is missing.
     """
-    local = Path(name).expanduser()
-    folder = local if local.is_dir() else _from_hub(name, builtin=builtin)
+    local = local_folder(name)
+    is_local = local is not None and local.is_dir()
+    folder = local if local is not None and is_local else _from_hub(name, builtin=builtin)
     config = read_json(folder / "config.json", encoder=name)
     family = config.get("model_type")
     if family not in families:
@@ -73,7 +87,7 @@ def find_checkpoint(name: str, *, families: Sequence[str], builtin: str) -> Chec
     return Checkpoint(
         encoder=encoder_id(name),
         folder=folder,
-        revision="" if local.is_dir() else folder.name,  # the hub's cache: snapshots/<commit>
+        revision="" if is_local else folder.name,  # the hub's cache: snapshots/<commit>
         config=config,
         weights=_weight_files(folder, encoder=name),
     )

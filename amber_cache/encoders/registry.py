@@ -6,10 +6,8 @@ only when a model is loaded, so that the built-in pair works without it.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from amber_cache.encoders.base import Encoder
-from amber_cache.encoders.hf_files import encoder_id
+from amber_cache.encoders.hf_files import encoder_id, local_folder
 from amber_cache.errors import EncoderError
 
 #: What `amber extract` runs when no encoder is named: the paper's pair.
@@ -91,8 +89,14 @@ def _check_name(modality: str, name: str) -> None:
                 f"the built-in encoder {name!r} is for {other}, not for {modality}; the built-in "
                 f"one for {modality} is {BUILTIN_ENCODERS[modality]!r}"
             )
-        if name != builtin and encoder_id(name) == builtin and Path(name).expanduser().is_dir():
+        if name != builtin and encoder_id(name) == builtin and local_folder(name):
             raise EncoderError(
                 f"the folder {name} has the name of the built-in encoder {builtin!r}, and a cache "
                 "could not tell them apart; rename the folder"
             )
+    plain = encoder_id(name)
+    if not plain or not plain.isprintable() or plain.strip(".@") != plain:
+        raise EncoderError(
+            f"encoder {name}: {plain!a} can't name an entry of a cache; give the folder a name "
+            "without . or @ at its ends"
+        )

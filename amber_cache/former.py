@@ -1,0 +1,150 @@
+"""What a cache already holds, and which of its rows may stay when the corpus is read again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amber_cache.errors import CacheError
+from amber_cache.records import Corpus
+from amber_cache.store import (
+    DONE,
+    PENDING,
+    CacheContent,
+    Embedding,
+    UtteranceTable,
+    make_embedding,
+    open_cache,
+)
+
+# What must agree before rows of a stored entry may stand beside new ones.
+_SETTINGS = (
+    "encoder",
+    "revision",
+    "weights_sha256",
+    "layer",
+    "pooling",
+    "precision",
+    "sampling_rate_hz",
+)
+
+# The columns that tell whether an utterance's input is still what a stored row was made from. The
+# first is never empty for a done row, but in a cache that another script wrote and left it out.
+_INPUT_COLUMNS = {"audio": ("audio_sha256", "start_s", "duration_s"), "text": ("text",)}
+
+
+def former_content(path: Path, corpus: Corpus) -> CacheContent | None:
+    """What the cache at `path` holds; None where there is none.
+
+    The same corpus may have grown, and its votes may have changed, but none of the utterances that
+    the cache has may be gone.
+
+    Raises:
+        CacheError: It can't be read, is of another corpus, or could not be written there.
+    """
+    if not os.path.exists(path):  # Path.exists raises where a name is too long
+        _refuse_place(path)
+        return None
+    try:
+        with open_cache(path) as cache:
+            content = cache.content()
+    except CacheError as error:
+        raise CacheError(
+            f"--cache {error}; it is left as it is: move it away, or name another file with --cache"
+        ) from error
+    gone = sorted(set(content.utterances.id) - {one.id for one in corpus.utterances})
+    if content.corpus != corpus.name or gone:
+        why = (
+            f"{len(gone)} of its utterances ({gone[0]!r}, ...) are not"
+            if gone
+            else "that is not what was read"
+        )
+        raise CacheError(
+            f"--cache {path}: holds the corpus {content.corpus!r}; {why} in {corpus.name!r} at "
+            f"{corpus.root}; name another file with --cache"
+        )
+    return content
+
+
+def taken_over(former: CacheContent, table: UtteranceTable) -> dict[tuple[str, str], Embedding]:
+    """The former entries on the rows of the new table, PENDING where the input has changed."""
+    old_row = {identifier: row for row, identifier in enumerate(former.utterances.id)}
+    return {
+        (entry.modality, entry.name): _moved(entry, former.utterances, table, old_row)
+        for entry in former.embeddings
+    }
+
+
+def refuse_other_settings(path: Path, entry: Embedding, attrs: Mapping[str, Any]) -> None:
+    """Refuse to put rows into an entry that was made otherwise.
+
+    Raises:
+        CacheError: As said, with both values.
+    """
+    for name in _SETTINGS:
+        if name in entry.attrs and entry.attrs[name] != attrs[name]:
+            raise CacheError(
+                f"--cache {path}: its {entry.modality}/{entry.name} was made with {name} "
+                f"{entry.attrs[name]!r}, and this would be {attrs[name]!r}; name another file "
+                "with --cache"
+            )
+
+
+def is_same(former: object, new: object) -> bool:
+    """Whether two contents hold the same, column by column, whatever made them."""
+    if isinstance(former, np.ndarray) and isinstance(new, np.ndarray):
+        numbers = former.dtype.kind == "f"
+        return former.shape == new.shape and np.array_equal(former, new, equal_nan=numbers)
+    if is_dataclass(former) and is_dataclass(new):
+        names = [one.name for one in fields(former) if one.name != "attrs"]
+        return all(is_same(getattr(former, name), getattr(new, name)) for name in names)
+    if isinstance(former, tuple) and isinstance(new, tuple):
+        return len(former) == len(new) and all(map(is_same, former, new))
+    return bool(former == new)
+
+
+def _refuse_place(path: Path) -> None:
+    """Find out before the encoders run that nothing can be written there."""
+    folder = next(one for one in Path(os.path.abspath(path)).parents if os.path.exists(one))
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        what = "is not writable" if folder.is_dir() else "is no folder"
+        raise CacheError(f"--cache {path}: {folder} {what}; name another place with --cache")
+
+
+def _moved(
+    entry: Embedding, old: UtteranceTable, new: UtteranceTable, old_row: Mapping[str, int]
+) -> Embedding:
+    vectors = np.full((len(new), entry.vectors.shape[1]), np.nan, dtype=np.float32)
+    status = np.full(len(new), PENDING, dtype=np.uint8)
+    error = [""] * len(new)
+    for row, identifier in enumerate(new.id):
+        before = old_row.get(identifier)
+        if before is not None and _has_same_input(entry, old, before, new, row):
+            vectors[row], status[row] = entry.vectors[before], entry.status[before]
+            error[row] = entry.error[before]
+    return make_embedding(
+        vectors,
+        modality=entry.modality,
+        name=entry.name,
+        status=status,
+        error=error,
+        attrs=entry.attrs,
+    )
+
+
+def _has_same_input(
+    entry: Embedding, old: UtteranceTable, before: int, new: UtteranceTable, row: int
+) -> bool:
+    columns = _INPUT_COLUMNS.get(entry.modality, ())
+    if columns and entry.status[before] == DONE and not getattr(old, columns[0])[before]:
+        return True
+    return all(_equal(getattr(old, one)[before], getattr(new, one)[row]) for one in columns)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return bool(one == other or (one != one and other != other))  # NaN equals NaN here

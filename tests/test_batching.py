@@ -1,0 +1,71 @@
+"""The batch plan: every index once, within the budget, and from the lengths alone."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amber_cache.batching import padded_share, plan_batches
+
+lengths_lists = st.lists(st.integers(0, 500), max_size=40)
+budgets = st.integers(1, 1_000)
+
+
+@given(lengths_lists, budgets)
+def test_every_index_stands_in_one_batch(lengths: list[int], budget: int) -> None:
+    batches = plan_batches(lengths, budget=budget)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    assert all(batches)
+
+
+@given(lengths_lists, budgets)
+def test_no_batch_of_several_exceeds_the_budget(lengths: list[int], budget: int) -> None:
+    for batch in plan_batches(lengths, budget=budget):
+        assert len(batch) == 1 or max(lengths[i] for i in batch) * len(batch) <= budget
+
+
+@given(lengths_lists, budgets)
+def test_no_two_neighbours_would_have_fitted_into_one(lengths: list[int], budget: int) -> None:
+    batches = plan_batches(lengths, budget=budget)
+    for batch, following in zip(batches, batches[1:], strict=False):
+        assert max(lengths[i] for i in batch) * (len(batch) + 1) > budget
+        assert min(lengths[i] for i in batch) >= max(lengths[i] for i in following)
+
+
+@given(st.lists(st.integers(1, 500), unique=True, max_size=20), budgets, st.randoms())
+def test_the_order_of_the_corpus_does_not_change_who_shares_a_batch(
+    lengths: list[int], budget: int, random: object
+) -> None:
+    shuffled = list(lengths)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    plans = [
+        [[given[i] for i in batch] for batch in plan_batches(given, budget=budget)]
+        for given in (lengths, shuffled)
+    ]
+    assert plans[0] == plans[1]
+
+
+@given(st.lists(st.integers(1, 500), min_size=1, max_size=40), budgets)
+def test_the_padded_share_counts_what_is_padded(lengths: list[int], budget: int) -> None:
+    batches = plan_batches(lengths, budget=budget)
+    padded = sum(max(lengths[i] for i in batch) - lengths[i] for batch in batches for i in batch)
+    share = padded_share(lengths, batches)
+    assert share == pytest.approx(padded / (padded + sum(lengths)))
+    assert 0 <= share < 1
+
+
+def test_a_plan_worked_by_hand() -> None:
+    # Sorted: 9, 5, 5, 4, 1. 9 alone (18 > 12); 5 and 5 (15 > 12 for three); 4 and 1.
+    assert plan_batches([5, 1, 9, 5, 4], budget=12) == ((2,), (0, 3), (4, 1))
+    assert padded_share([5, 1, 9, 5, 4], [[2], [0, 3], [4, 1]]) == pytest.approx(3 / 27)
+
+
+def test_an_empty_corpus_has_no_batches() -> None:
+    assert plan_batches([], budget=1) == ()
+    assert padded_share([], []) == 0.0
+
+
+def test_a_budget_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="the budget is 0; it must be at least 1"):
+        plan_batches([1], budget=0)
