@@ -243,13 +243,14 @@ def test_only_a_few_batches_are_decoded_ahead_of_the_encoder(
 def test_memory_does_not_grow_with_the_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(encoding.AUDIO_BUDGET_MS, "cpu", 1_000)
     peaks = []
-    for num in (6, 24):
+    for num in (8, 64):
         tracemalloc.start()
         for _ in rows_of(Counted(num, 16_000)):
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.5 * peaks[0]
+    # How many are decoded at the peak is a matter of timing; eight times as many it is not.
+    assert peaks[1] < 3 * peaks[0]
 
 
 def test_what_goes_wrong_in_the_middle_stops_the_decoding() -> None:

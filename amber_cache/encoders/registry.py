@@ -95,7 +95,7 @@ def _check_name(modality: str, name: str) -> None:
                 "could not tell them apart; rename the folder"
             )
     plain = encoder_id(name)
-    if not plain or not plain.isprintable() or plain.strip(".@") != plain:
+    if local_folder(name) and (not plain.isprintable() or plain.strip(".@") != plain or not plain):
         raise EncoderError(
             f"encoder {name}: {plain!a} can't name an entry of a cache; give the folder a name "
             "without . or @ at its ends"
