@@ -8,12 +8,14 @@ failed, 2 nothing done because the input or an option can't be used, 3 a bug, 13
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,10 +28,11 @@ from amber_heads.settings import FitConfig, GridConfig
 
 DEMO_CACHE = ExtractConfig().cache
 
+#: The exit status after Ctrl-C, as shells have it.
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="amber",
-    help="Dual ambiguity-aware emotion recognition (AmbER2): extract once, train in seconds.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
@@ -58,7 +61,7 @@ def _option(setting: Setting) -> inspect.Parameter:
     flags = setting.flag
     if setting.is_switch:
         annotation: Any = bool | None
-        flags += "" if setting.name in ("gpu", "attach_weights") else f"/--no-{setting.flag[2:]}"
+        flags += f"/--no-{setting.flag[2:]}"
     else:
         annotation = list[str] | None if setting.is_repeatable else str | None
     declared = typer.Option(
@@ -95,6 +98,22 @@ def with_settings(config_type: type) -> Callable[[Callable[..., None]], Callable
     return decorate
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(metadata.version("amber-ser"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="the version", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    """Dual ambiguity-aware emotion recognition (AmbER2): extract once, train in seconds."""
+
+
 @app.command()
 @with_settings(ExtractConfig)
 def extract(*, given: Mapping[str, Any], json: Json = False, quiet: Quiet = False) -> None:
@@ -125,7 +144,7 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Train folds x seeds of one setting on a cache, and write a run directory."""
-    _experiment(FitConfig, given, config, out, overwrite, as_json=json, quiet=quiet)
+    _experiment(FitConfig, given, config, out=out, overwrite=overwrite, as_json=json, quiet=quiet)
 
 
 @app.command()
@@ -140,35 +159,49 @@ def grid(
     quiet: Quiet = False,
 ) -> None:
     """Train a grid of settings, select on validation, and print the hyper-parameter table."""
-    _experiment(GridConfig, given, config, out, overwrite, as_json=json, quiet=quiet)
+    _experiment(GridConfig, given, config, out=out, overwrite=overwrite, as_json=json, quiet=quiet)
 
 
 @app.command()
 def demo(
     *,
     cache: Annotated[Path, typer.Option("--cache", help="the cache to write")] = DEMO_CACHE,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Extract, fit (CB-CE and AmbER2) and grid on the synthetic corpus that ships with amber."""
     from amber_cache.extract import extract as run_extract
     from amber_heads.ambiguity import ambiguity_tables
 
-    with show_progress(quiet=quiet) as progress:
-        print(run_extract(ExtractConfig(cache=cache), progress=progress).last_line)
-        baseline = run_experiment(FitConfig(cache=cache, loss="cb-ce"), progress=progress)
-        amber2 = run_experiment(FitConfig(cache=cache), progress=progress)
-        search = run_experiment(GridConfig(cache=cache), progress=progress)
-    for outcome in (baseline, amber2, search):
+    with show_progress(quiet=quiet or json) as progress:
+        report = run_extract(ExtractConfig(cache=cache), progress=progress)
+        runs = [
+            run_experiment(config, progress=progress)
+            for config in (
+                FitConfig(cache=cache, loss="cb-ce"),
+                FitConfig(cache=cache),
+                GridConfig(cache=cache),
+            )
+        ]
+    tables = ambiguity_tables(runs[1].folder, alone=runs[0].folder, cache=cache)
+    if json:
+        ambiguity = [
+            {"title": one.title, "columns": one.columns, "rows": one.rows} for one in tables
+        ]
+        _print_json({"extract": asdict(report), "runs": _told(runs), "ambiguity": ambiguity})
+        return
+    print(report.last_line)
+    for outcome in runs:
         _print_outcome(outcome)
-    for table in ambiguity_tables(amber2.folder, alone=baseline.folder, cache=cache):
+    for table in tables:
         _print_table(table)
-    for outcome in (baseline, amber2, search):
+    for outcome in runs:
         print(f"Results: {outcome.folder}")
 
 
 @app.command()
 def verify(
-    cache: Annotated[Path, typer.Argument(help="the cache to look at")],
+    cache: Annotated[Path, typer.Argument(metavar="CACHE", help="the cache to look at")],
     *,
     json: Json = False,
 ) -> None:
@@ -176,7 +209,10 @@ def verify(
     from amber_cache.store import verify_cache
 
     report = verify_cache(cache)
-    _print_json(asdict(report)) if json else print("\n".join(report.lines))
+    if json:
+        _print_json({"ok": report.ok, **asdict(report)})
+    else:
+        print("\n".join(report.lines))
     raise typer.Exit(0 if report.ok else 2)
 
 
@@ -189,17 +225,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: Always, with the exit status.
     """
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = app(args=arguments, standalone_mode=False)
-    except KeyboardInterrupt:
-        status = _complain("interrupted; nothing half-written is left", 130)
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a table's arrows are no reason to fail
+            sys.stdout.reconfigure(errors="replace")
+        status = app(args=words or ["--help"], prog_name="amber", standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
     except AmberError as error:
         status = _complain(str(error), 2)
+    except BrokenPipeError:  # who reads stdout has enough; Python would flush it once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except OSError as error:  # stdout is full, a file is gone since it was looked at
+        place = "" if error.filename is None else f"{error.filename}: "
+        status = _complain(f"{place}{error.strerror or error}", 2)
     except Exception as error:
-        if isinstance(error, (typer.Abort, OSError)) or not hasattr(error, "format_message"):
-            status = _unexpected(error)
-        else:  # what the option parser refuses
+        if hasattr(error, "format_message"):  # what the option parser refuses
             status = _complain(error.format_message(), 2)
+        else:
+            status = _unexpected(error)
+    if status == INTERRUPTED:
+        _complain("interrupted; nothing half-written is left", INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -207,17 +255,17 @@ def _experiment(
     config_type: type[FitConfig],
     given: Mapping[str, Any],
     config_file: Path | None,
-    out: Path | None,
-    overwrite: bool,
     *,
     as_json: bool,
     quiet: bool,
+    **how: Any,
 ) -> None:
     config, origins = _resolved(config_type, given, config_file)
     with show_progress(quiet=quiet or as_json) as progress:
-        outcome = run_experiment(config, origins, out=out, overwrite=overwrite, progress=progress)
+        outcome = run_experiment(config, origins, config_file=config_file, progress=progress, **how)
+    _say(outcome.notes, quiet=quiet)
     if as_json:
-        _print_json({"folder": outcome.folder, "stored": outcome.stored, **outcome.summary})
+        _print_json(_told([outcome])[0])
         return
     _print_outcome(outcome)
     print(f"Results: {outcome.folder}")
@@ -246,13 +294,20 @@ def _print_outcome(outcome: Any) -> None:
         _print_table(table)
 
 
+def _told(outcomes: Sequence[Any]) -> list[dict[str, Any]]:
+    return [{"folder": one.folder, "stored": one.stored, **one.summary} for one in outcomes]
+
+
 def _print_table(table: Any) -> None:
     from rich.console import Console
 
     from amber_heads.tables import to_rich
 
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    console.print(to_rich(table))
+    if sys.stdout.isatty():
+        console = Console(highlight=False)
+        console.print(to_rich(table, width=console.width))
+    else:  # a file or a pipe has room
+        Console(width=10_000, highlight=False).print(to_rich(table), soft_wrap=True)
 
 
 def _print_json(content: Mapping[str, Any]) -> None:

@@ -6,20 +6,19 @@ own supervision: AmbER2 pulls its own heads together, and would understate it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
 import h5py
 import numpy as np
 from jaxtyping import Float
-from scipy.special import entr
 
 from amber_cache.errors import RunError
 from amber_cache.store import open_cache
-from amber_heads.agreement import js_per_utterance
+from amber_heads.agreement import entropy_per_utterance, js_per_utterance
 from amber_heads.settings import FUSION
-from amber_heads.tables import Table, figure
+from amber_heads.tables import Table, figure, heading_mark
 
 _BAR_WIDTH = 10
 _PARTS = ("agree", "between", "disagree")
@@ -27,10 +26,12 @@ _PARTS = ("agree", "between", "disagree")
 
 @dataclass(frozen=True)
 class Predictions:
-    """What predictions.h5 holds, averaged over seeds.
+    """What predictions.h5 holds of the utterances that a fold tests, averaged over seeds.
 
     Attributes:
+        target: (N, C) the raters' soft labels.
         mean: (H, N, C) mean over seeds of the out-of-fold distributions.
+        floor: (N, C) mean soft label of the training part of each utterance's fold.
     """
 
     ids: np.ndarray
@@ -38,6 +39,7 @@ class Predictions:
     heads: tuple[str, ...]
     target: np.ndarray
     mean: np.ndarray
+    floor: np.ndarray
 
 
 def read_predictions(folder: Path) -> Predictions:
@@ -48,12 +50,14 @@ def read_predictions(folder: Path) -> Predictions:
     """
     try:
         with h5py.File(folder / "predictions.h5", "r") as file:
+            tested = file["fold"][:] >= 0
             return Predictions(
-                ids=file["id"].asstr()[:],
+                ids=file["id"].asstr()[:][tested],
                 classes=tuple(map(str, file.attrs["classes"])),
                 heads=tuple(map(str, file.attrs["heads"])),
-                target=file["target"][:],
-                mean=file["test"][:].mean(axis=0),
+                target=file["target"][:][tested],
+                mean=file["test"][:].mean(axis=0, dtype=np.float64)[:, tested],
+                floor=_training_means(file)[tested],
             )
     except (OSError, KeyError) as error:
         raise RunError(f"{folder}/predictions.h5: can't be read: {error}") from None
@@ -68,11 +72,6 @@ def modality_conflict(predictions: Predictions) -> Float[np.ndarray, " utterance
     return np.mean(pairs, axis=0) if pairs else np.zeros(len(predictions.ids))
 
 
-def entropy_bits(rows: Float[np.ndarray, "utterance class"]) -> Float[np.ndarray, " utterance"]:
-    """Shannon entropy of each row, in bits."""
-    return np.asarray(entr(rows).sum(axis=1) / np.log(2))
-
-
 def ambiguity_tables(folder: Path, *, alone: Path, cache: Path, number: int = 5) -> list[Table]:
     """What a run made of conflict, and its most ambiguous utterances one by one.
 
@@ -80,7 +79,7 @@ def ambiguity_tables(folder: Path, *, alone: Path, cache: Path, number: int = 5)
         folder: The run that is looked at.
         alone: A run whose modality heads were trained apart (`--loss cb-ce`), on the same data.
         cache: For the transcripts.
-        number: How many utterances.
+        number: How many utterances: the raters' entropy counts first, then the conflict.
 
     Raises:
         RunError: The two runs are not of the same utterances and classes.
@@ -88,14 +87,16 @@ def ambiguity_tables(folder: Path, *, alone: Path, cache: Path, number: int = 5)
     run, apart = read_predictions(folder), read_predictions(alone)
     if list(run.ids) != list(apart.ids) or run.classes != apart.classes:
         raise RunError(f"{folder} and {alone} are runs on different utterances or classes")
-    conflict, entropy = modality_conflict(apart), entropy_bits(run.target)
+    conflict, entropy = modality_conflict(apart), entropy_per_utterance(run.target)
     with open_cache(cache) as opened:
         texts = dict(zip(opened.utterances.id, opened.utterances.text, strict=True))
-    order = np.lexsort((-conflict, -entropy))[:number]
-    return [
+        mark = heading_mark(opened.corpus)
+    order = np.lexsort((-conflict, -entropy))[:number].tolist()
+    tables = [
         conflict_table(run, conflict, entropy),
         *(_utterance_table(run, row, conflict, entropy, texts) for row in order),
     ]
+    return [replace(table, title=mark + table.title) for table in tables]
 
 
 def conflict_table(
@@ -104,19 +105,15 @@ def conflict_table(
     entropy: Float[np.ndarray, " utterance"],
 ) -> Table:
     """Each head's JS where the modalities agree, and where they don't: thirds by conflict."""
-    js = np.stack([js_per_utterance(run.target, p) for p in run.mean])
-    mean = np.broadcast_to(run.target.mean(axis=0), run.target.shape)
-    flat = js_per_utterance(run.target, mean)
+    js = [js_per_utterance(run.target, p) for p in (*run.mean, run.floor)]
     rows = [
         (
             f"{name} third",
             str(len(part)),
-            *(
-                figure(float(values[part].mean()), None)
-                for values in (conflict, entropy, *js, flat)
-            ),
+            *(figure(float(values[part].mean()), None) for values in (conflict, entropy, *js)),
         )
         for name, part in zip(_PARTS, np.array_split(np.argsort(conflict), 3), strict=True)
+        if len(part)
     ]
     return Table(
         title="Where the modalities disagree (mean of the seeds' distributions)",
@@ -125,12 +122,22 @@ def conflict_table(
             "n",
             "conflict",
             "raters' entropy, bits",
-            *(f"JS of {head}" for head in run.heads),
-            "JS of the mean label",
+            *(f"JS of {head} ↓" for head in run.heads),
+            "JS of the training mean ↓",
         ),
         rows=tuple(rows),
         notes=("Conflict: JS between modality heads that were trained apart, out of fold.",),
     )
+
+
+def _training_means(file: h5py.File) -> Float[np.ndarray, "utterance class"]:
+    """Row by row, the mean soft label of what is neither tested nor validated in its fold."""
+    fold, target = file["fold"][:], file["target"][:]
+    means = np.full(target.shape, np.nan)
+    for number, validation in enumerate(file["validation"][:, 0, 0, :, 0]):
+        train = (fold != number) & np.isnan(validation)
+        means[fold == number] = target[train].mean(axis=0)
+    return means
 
 
 def _utterance_table(
@@ -146,7 +153,9 @@ def _utterance_table(
         title=f"{identifier}: {texts[identifier]!r}  (raters' entropy {entropy[row]:.2f} bits, "
         f"conflict {conflict[row]:.2f})",
         columns=("", *run.classes),
-        rows=tuple((name, *(f"{_bar(p)} {p:.2f}" for p in values)) for name, values in who),
+        rows=tuple(
+            (name, *(f"{_bar(p)} {p:.2f}" for p in values.tolist())) for name, values in who
+        ),
         emphasis=frozenset({0}),
     )
 

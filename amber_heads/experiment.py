@@ -6,8 +6,9 @@ table of runs, train it, select on validation, measure, write.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from amber_cache.errors import ConfigError
 from amber_cache.store import amber_version, open_cache, text_array
 from amber_heads import results as files
+from amber_heads.agreement import entropy_per_utterance
 from amber_heads.data import Dataset, load_dataset
 from amber_heads.folds import Fold, leakage, make_folds
 from amber_heads.settings import (
@@ -23,6 +25,7 @@ from amber_heads.settings import (
     GridConfig,
     RunSettings,
     complete,
+    complete_fold_seed,
     expand,
     heads_of,
     parse_seeds,
@@ -38,17 +41,20 @@ class Outcome:
     Attributes:
         summary: What summary.json holds.
         stored: It stood there already, and nothing was trained.
+        notes: What the user should be told, one line each.
     """
 
     folder: Path
     summary: Mapping[str, Any]
     stored: bool
+    notes: tuple[str, ...] = ()
 
 
 def run_experiment(
     config: FitConfig,
     origins: Mapping[str, int],
     *,
+    config_file: Path | None = None,
     out: Path | None = None,
     overwrite: bool = False,
     progress: Progress = lambda stage, done, total: None,
@@ -58,6 +64,7 @@ def run_experiment(
     Args:
         config: A `FitConfig`, or a `GridConfig` for a search.
         origins: Where each setting came from; see `settings.complete`.
+        config_file: The run's config.json that `config` was read from.
         out: The run directory; None: named after the configuration and the data.
         overwrite: Train anew where it stands already.
         progress: Told (stage, done, total).
@@ -65,6 +72,27 @@ def run_experiment(
     Raises:
         AmberError: The cache, the configuration or the folder can't be used.
     """
+    command = "grid" if isinstance(config, GridConfig) else "fit"
+    former = files.read_config(config_file, command=command) if config_file else None
+    config, dataset = _read(config, origins)
+    folds = _folds(config, dataset)
+    description = files.make_config(
+        command, _plain(config), fingerprint=dataset.fingerprint, version=amber_version()
+    )
+    notes: tuple[str, ...] = ()
+    if former is not None and former.get("data") != dataset.fingerprint:
+        notes = (f"--config {config_file}: ran on other data; the figures will differ",)
+    folder = out or files.default_folder(description)
+    stored = files.stored_summary(folder, description, overwrite=overwrite)
+    if stored is not None:
+        return Outcome(folder, stored, stored=True, notes=notes)
+    summary, content = _train(config, command, dataset, folds, progress)
+    files.write_run(folder, description, content)
+    return Outcome(folder, files.without_nan(summary), stored=False, notes=notes)
+
+
+def _read(config: FitConfig, origins: Mapping[str, int]) -> tuple[FitConfig, Dataset]:
+    """The configuration without gaps, and the data that it names."""
     with open_cache(config.cache) as cache:
         config = complete(config, origins, protocol=cache.protocol, modalities=cache.modalities)
         dataset = load_dataset(
@@ -76,28 +104,18 @@ def run_experiment(
             raters=str(config.raters),
             choices=str(config.choices),
         )
-    folds = _folds(config, dataset)
-    command = "grid" if isinstance(config, GridConfig) else "fit"
-    description = files.make_config(
-        command, _plain(config), fingerprint=dataset.fingerprint, version=amber_version()
-    )
-    folder = out or files.default_folder(description)
-    stored = files.stored_summary(folder, description, overwrite=overwrite)
-    if stored is not None:
-        return Outcome(folder, stored, stored=True)
-    summary, content = _train(config, command, dataset, folds, progress)
-    content["config.json"] = files.json_bytes(description)
-    files.write_run(folder, content)
-    return Outcome(folder, files.without_nan(summary), stored=False)
+    groups = dataset.columns.get(str(config.folds))  # of speakers or sessions
+    num_groups = None if groups is None else len(set(groups))
+    config = complete_fold_seed(config, origins, num_groups=num_groups)
+    # The entries by name: the cache may hold more of them when this is run again.
+    return replace(config, encoder=tuple(dataset.encoders.items())), dataset
 
 
 def _folds(config: FitConfig, dataset: Dataset) -> tuple[Fold, ...]:
-    from scipy.special import entr
-
     return make_folds(
         str(config.folds),
         columns=dataset.columns,
-        ambiguity=entr(dataset.target).sum(axis=1),
+        ambiguity=entropy_per_utterance(dataset.target),
         num_folds=config.num_folds,
         seed=config.fold_seed,
         validation=config.validation,
@@ -142,11 +160,16 @@ def _train(
 def _device(config: FitConfig) -> str:
     import torch
 
-    kind = config.device.split(":")[0]
-    if kind not in ("cpu", "cuda"):
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", config.device):
         raise ConfigError(f"--device {config.device}: must be cpu, cuda or cuda:N")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"--device {config.device}: no CUDA device is available here")
+    if config.device != "cpu" and not torch.cuda.is_available():
+        raise ConfigError(
+            f"--device {config.device}: no CUDA device is available here; leave it out for the CPU"
+        )
+    if int(config.device.partition(":")[2] or 0) >= max(1, torch.cuda.device_count()):
+        raise ConfigError(
+            f"--device {config.device}: there are {torch.cuda.device_count()} CUDA devices"
+        )
     return config.device
 
 
@@ -159,6 +182,7 @@ def _summary(
     settings: Sequence[RunSettings],
     choice: Sequence[int],
 ) -> dict[str, Any]:
+    from amber_heads.grid import judging_head
     from amber_heads.summary import read_at_another_head
 
     chosen = [settings[one] for one in choice]
@@ -178,6 +202,7 @@ def _summary(
         "configurations": [
             {
                 "settings": asdict(one),
+                "judged_by": judging_head(one, found.heads),
                 "selected_in_folds": [f for f, c in enumerate(choice) if c == number],
                 "heads": found.chosen([one] * len(folds)),
             }
@@ -188,6 +213,8 @@ def _summary(
             "by": "validation js",
             "settings": [asdict(one) for one in chosen],
             "heads": found.chosen(chosen),
+            "judged_by": [judging_head(one, found.heads) for one in chosen],
+            "judged": found.figures(_judged(found, chosen)),
             "read_at_another_head": read_at_another_head(chosen, found.heads),
         },
         "floors": found.floors(),
@@ -195,6 +222,18 @@ def _summary(
         "utterances": {"used": len(dataset), "left_out": dict(dataset.left_out)},
         "leakage": leakage(folds, dataset.columns),
     }
+
+
+def _judged(found: Any, by_fold: Sequence[RunSettings]) -> Any:
+    """Each fold's distributions by the head that its settings are judged by."""
+    from amber_heads.grid import judging_head
+
+    head = [found.heads.index(judging_head(one, found.heads)) for one in by_fold]
+
+    def predict(test: str, seed: int, fold: int) -> Any:
+        return found.result(by_fold[fold], fold, found.seeds[seed]).tests[test][:, head[fold]]
+
+    return predict
 
 
 def _described(fold: Fold) -> dict[str, Any]:

@@ -24,13 +24,9 @@ import h5py
 import numpy as np
 from safetensors.numpy import save
 
-from amber_cache.errors import CacheError, RunError
-from amber_cache.store import write_whole
+from amber_cache.errors import RunError
 
 FORMAT, FORMAT_VERSION = "amber-run", 1
-
-#: What must be there for a directory to count as a finished run.
-NEEDED = ("config.json", "summary.json", "runs.csv", "predictions.h5")
 
 
 def config_hash(command: str, settings: Mapping[str, object], fingerprint: str) -> str:
@@ -43,7 +39,7 @@ def config_hash(command: str, settings: Mapping[str, object], fingerprint: str) 
 def make_config(
     command: str, settings: Mapping[str, object], *, fingerprint: str, version: str
 ) -> dict[str, Any]:
-    """What config.json holds."""
+    """What config.json holds, but for the list of the files beside it."""
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -53,6 +49,21 @@ def make_config(
         "data": fingerprint,
         "settings": dict(settings),
     }
+
+
+def read_config(path: Path, *, command: str) -> dict[str, Any]:
+    """A run's config.json, to run it again.
+
+    Raises:
+        RunError: It is none, or one of another command.
+    """
+    config = read_json(path)
+    if config.get("command") != command:
+        raise RunError(
+            f"--config {path}: is of amber {config.get('command')}; it runs again with "
+            f"`amber {config.get('command')} --config {path}`"
+        )
+    return config
 
 
 def default_folder(config: Mapping[str, Any]) -> Path:
@@ -66,20 +77,30 @@ def stored_summary(
     """The summary that a folder already holds for this configuration; None: it must be trained.
 
     Raises:
-        RunError: The folder holds another configuration, or something that is no run directory.
+        RunError: The folder holds another configuration, a run that is not whole, or something
+            that no run wrote; or it can't be made. Nothing has changed then.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        _refuse_unwritable(folder)
         return None
     if not folder.is_dir() or not (folder / "config.json").is_file():
         raise RunError(f"--out {folder}: holds something that is no run directory; name another")
+    there = read_json(folder / "config.json")
     if overwrite:
-        read_json(folder / "config.json")  # only what is recognised as a run is ever replaced
+        _refuse_strangers(folder, there)
+        _refuse_unwritable(folder)
         return None
-    if read_json(folder / "config.json").get("hash") != config["hash"]:
+    if there.get("hash") != config["hash"]:
         raise RunError(
             f"--out {folder}: holds a run of another configuration or other data; "
             "name another folder, or give --overwrite"
         )
+    for name, size in _files(there).items():
+        if not (folder / name).is_file() or (folder / name).stat().st_size != size:
+            raise RunError(
+                f"{folder}: is not whole, its {name} is missing or cut off; --overwrite makes it "
+                "anew"
+            )
     return read_json(folder / "summary.json")
 
 
@@ -92,9 +113,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RunError(f"{path}: is missing; the run directory is not whole") from None
+        raise RunError(f"{path}: is missing; --overwrite makes the run anew") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path}: can't be read: {error}") from None
+        raise RunError(f"{path}: is cut off or damaged: {error}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RunError(f"{path}: is not of an amber run directory")
     if content.get("format_version", 0) > FORMAT_VERSION:
@@ -149,38 +170,90 @@ def model_bytes(tensors: Mapping[str, np.ndarray]) -> bytes:
     return bytes(save({key: np.ascontiguousarray(value) for key, value in tensors.items()}))
 
 
-def write_run(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_run(folder: Path, config: Mapping[str, Any], content: Mapping[str, bytes]) -> None:
     """Write a whole run directory, in the place of one that stood there.
+
+    Args:
+        folder: Its place; a symbolic link is followed.
+        config: As `make_config` gives it; config.json holds it with every other file's size.
+        content: The other files' bytes by name.
 
     Raises:
         RunError: The disk is full or the place not writable; nothing has changed then.
     """
+    sizes = {name: len(data) for name, data in content.items()}
+    written = {"config.json": json_bytes({**config, "files": sizes}), **content}
+    place = Path(os.path.realpath(folder))
     try:
-        with _beside(folder) as partial:
-            for name, data in files.items():
-                write_whole(partial / name, data)
-            _put_in_place(partial, folder)
-    except (OSError, CacheError) as error:
-        raise RunError(f"--out {folder}: can't be written: {error}") from error
+        with _beside(place) as partial:
+            for name, data in written.items():
+                _write(partial / name, data)
+            _put_in_place(partial, place)
+    except OSError as error:
+        needed = sum(map(len, written.values()))
+        raise RunError(
+            f"--out {folder}: can't be written: {error.strerror or error}; it needs "
+            f"{needed / 1e6:.1f} MB. Nothing has changed; make room or name another place with "
+            "--out"
+        ) from error
+
+
+def _files(config: Mapping[str, Any]) -> dict[str, int]:
+    """Every file that a run wrote beside its config.json, and its size in bytes."""
+    files = config.get("files")
+    return dict(files) if isinstance(files, dict) else {}
+
+
+def _refuse_strangers(folder: Path, config: Mapping[str, Any]) -> None:
+    """What somebody else put into a run directory would be gone with it."""
+    strangers = sorted({one.name for one in folder.iterdir()} - {"config.json", *_files(config)})
+    if strangers:
+        raise RunError(
+            f"--out {folder}: also holds {', '.join(strangers)}, which this run did not write; "
+            "move that away, or name another folder"
+        )
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Before the training, not after it."""
+    place = Path(os.path.realpath(folder))
+    if place == Path.cwd():
+        raise RunError(f"--out {folder}: is the working folder; name one inside it")
+    parent = next(one for one in place.parents if one.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise RunError(f"--out {folder}: {parent} is no folder that can be written to")
 
 
 @contextmanager
 def _beside(folder: Path) -> Iterator[Path]:
+    """An empty folder beside another's place; gone afterwards, as are parents made in vain."""
     partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    made = [parent for parent in folder.parents if not parent.exists()]
     try:
         partial.mkdir(parents=True)
         yield partial
-    finally:
+    except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for parent in made:
+                parent.rmdir()
+        raise
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:
     former = folder.with_name(f".{folder.name}.former-{os.getpid()}")
-    if folder.exists():
-        folder.rename(former)
     try:
+        if folder.exists():
+            folder.rename(former)
         partial.rename(folder)
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
             former.rename(folder)
         raise

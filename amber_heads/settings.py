@@ -1,34 +1,43 @@
-"""What stage two can be told: the label policy, the folds, the loss, the optimiser, the grid.
+"""From what a user wrote to what is trained: gaps are filled, and what has no effect is refused.
 
-`FitConfig` is what a user may write; None stands for "as the protocol, the loss or the cache has
-it". `complete` fills every such gap, refuses what has no effect, and gives the frozen
-configuration that a run directory holds. Nothing here imports torch.
+`complete` gives the frozen configuration that a run directory holds, `expand` the rows of the
+table that it asks for. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
 
 from amber_cache.errors import ConfigError
+from amber_heads.options import (
+    DEFAULT_GRID,
+    FUSION,
+    LOSS_SETTINGS,
+    PROTOCOLS,
+    RUN_SETTINGS,
+    FitConfig,
+    GridConfig,
+    RunSettings,
+    heads_of,
+)
 
-FUSION = "fusion"
+__all__ = [
+    "FUSION",
+    "FitConfig",
+    "GridConfig",
+    "RunSettings",
+    "complete",
+    "complete_fold_seed",
+    "expand",
+    "heads_of",
+    "parse_seeds",
+]
 
-LossName = Literal["amber2", "cb-ce", "soft-ce", "kl", "js"]
-
-#: What a label protocol sets unless the user says otherwise; None in the cache: all labels.
-PROTOCOLS: dict[str, dict[str, Any]] = {
-    "demo-4": {"classes": "neutral,happy+excited,angry,sad", "folds": "session"},
-    "iemocap-4": {"classes": "neutral,happy+excited,angry,sad", "folds": "session"},
-    "msp-podcast-8": {
-        "classes": "neutral,happy,angry,sad,disgust,fear,surprise,contempt",
-        "keep": "any-vote",
-        "folds": "random",
-    },
-}
+#: How many seeds `--seeds N` may ask for: more is a seed taken for a number of seeds.
+MOST_SEEDS = 1000
 
 _POLICY_DEFAULTS: dict[str, Any] = {
     "classes": "",
@@ -45,113 +54,6 @@ _LOSS_DEFAULTS: dict[str, Any] = {
     "lambda_mai": 0.5,
     "attach_weights": False,
 }
-
-#: The settings of one run, in the order of runs.csv; a grid may vary any of them.
-RUN_SETTINGS: tuple[str, ...] = (
-    "loss",
-    "student",
-    "lambda_rai",
-    "lambda_mai",
-    "kappa",
-    "expert_loss",
-    "attach_weights",
-    "lr",
-    "weight_decay",
-    "hidden",
-    "dropout",
-    "batch_size",
-    "epochs",
-)
-
-#: Which of them only some losses listen to.
-LOSS_SETTINGS: dict[str, tuple[str, ...]] = {
-    "amber2": ("student", "lambda_rai", "lambda_mai", "kappa", "expert_loss", "attach_weights"),
-    "cb-ce": (),
-    "soft-ce": (),
-    "kl": (),
-    "js": (),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitConfig:
-    """What `amber fit` trains, on which labels and folds, and how."""
-
-    cache: Annotated[Path, "the cache to read"] = Path("data/cache.h5")
-    encoder: Annotated[
-        tuple[tuple[str, str], ...], "MODALITY=NAME, where the cache holds more"
-    ] = ()
-    audio_encoder: Annotated[str | None, "short for --encoder audio=NAME"] = None
-    text_encoder: Annotated[str | None, "short for --encoder text=NAME"] = None
-    modalities: Annotated[tuple[str, ...], "which of the cache's to use; all by default"] = ()
-    protocol: Annotated[str | None, "label preset; the corpus's own by default"] = None
-    classes: Annotated[str | None, 'in order, merged with "+": "neutral,happy+excited"'] = None
-    keep: Annotated[
-        Literal["all-in", "any-vote", "majority-mass", "consensus"] | None,
-        "which utterances have a soft label",
-    ] = None
-    raters: Annotated[str | None, "external, all, or a kind of rater"] = None
-    choices: Annotated[Literal["primary", "all"] | None, "count secondary choices too?"] = None
-    folds: Annotated[Literal["session", "speaker", "random", "official"] | None, "test parts"] = (
-        None
-    )
-    num_folds: Annotated[int, "how many"] = 5
-    fold_seed: Annotated[int, "seed of random splits"] = 0
-    validation: Annotated[
-        Literal["next", "random"], "the next fold, or 20% of the training part"
-    ] = "next"
-    loss: Annotated[LossName, "training loss"] = "amber2"
-    student: Annotated[str | None, "the head that the others teach [default: fusion]"] = None
-    kappa: Annotated[float | None, "sharpness of the experts' weights, Eq. 5 [default: 4]"] = None
-    lambda_rai: Annotated[float | None, "weight of the raters' term, Eq. 6 [default: 1]"] = None
-    lambda_mai: Annotated[float | None, "weight of the experts' term, Eq. 6 [default: 0.5]"] = None
-    expert_loss: Annotated[
-        float | None, "weight of each expert's own JS to the raters [default: 0; 1 if unimodal]"
-    ] = None
-    attach_weights: Annotated[bool | None, "let gradients through the experts' weights"] = None
-    seeds: Annotated[str, "how many, or a list: 0,7"] = "5"
-    epochs: Annotated[int, "at most; the best by validation is kept"] = 30
-    batch_size: Annotated[int, "utterances a step; the last, partial batch is kept"] = 128
-    lr: Annotated[float, "AdamW's learning rate"] = 3e-4
-    weight_decay: Annotated[float, "AdamW's weight decay"] = 1e-2
-    hidden: Annotated[int, "width of the hidden layers"] = 256
-    dropout: Annotated[float, "after each ReLU"] = 0.0
-    standardize: Annotated[bool, "inputs, on each training split"] = True
-    device: Annotated[str, "cpu, cuda or cuda:1"] = "cpu"
-
-
-@dataclass(frozen=True, kw_only=True)
-class GridConfig(FitConfig):
-    """What `amber grid` searches: the same, over a grid of settings."""
-
-    grid: Annotated[
-        tuple[tuple[str, str], ...], "NAME=V,V,...: an axis [default: lambda-mai and kappa]"
-    ] = ()
-    select: Annotated[Literal["nested", "pooled"], "on validation, per fold or for all"] = "nested"
-    select_by: Annotated[Literal["js"], "the validation metric to select on"] = "js"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSettings:
-    """One row's settings; None where the loss does not listen to one."""
-
-    loss: str
-    student: str | None
-    lambda_rai: float | None
-    lambda_mai: float | None
-    kappa: float | None
-    expert_loss: float | None
-    attach_weights: bool | None
-    lr: float
-    weight_decay: float
-    hidden: int
-    dropout: float
-    batch_size: int
-    epochs: int
-
-
-#: The axes that `amber grid` has by itself, from the paper's section 4.2.
-DEFAULT_GRID: tuple[tuple[str, str], ...] = (("lambda_mai", "0.3,0.5,0.7"), ("kappa", "2,4,8"))
 
 
 def complete(
@@ -177,27 +79,42 @@ def complete(
     config = _complete_policy(config, protocol)
     config = _complete_modalities(config, modalities)
     axes = _axes(config, origins)
-    losses = [str(value) for value in axes.get("loss", (config.loss,))]
-    gaps: dict[str, Any] = {}
-    for name, (reason, cause) in _without_effect(config, losses, modalities=config.modalities):
-        if getattr(config, name) == _DEFAULTS[name]:
-            continue
-        if origins[name] >= origins.get(cause, 0):
-            raise ConfigError(f"{_flag(name)} has no effect {reason}; leave it out")
-        gaps[name] = _DEFAULTS[name]
-    config = replace(config, **gaps)
-    needed = {name for loss in losses for name in LOSS_SETTINGS[loss]}
-    for name in LOSS_SETTINGS["amber2"]:
-        if name in needed and name not in axes and getattr(config, name) is None:
-            gaps[name] = _LOSS_DEFAULTS.get(name)
-    config = replace(config, **gaps, seeds=",".join(map(str, parse_seeds(config.seeds))) + ",")
+    dropped = _refuse_or_drop(config, axes, origins)
+    axes = {name: values for name, values in axes.items() if name not in dropped}
+    config = replace(config, **{name: _DEFAULTS[name] for name in {*dropped, *axes}})
+    config = replace(config, **_loss_gaps(config, axes), seeds=_listed(parse_seeds(config.seeds)))
     if isinstance(config, GridConfig):
-        grid = tuple((name, ",".join(map(str, values))) for name, values in axes.items())
+        grid = tuple((name, ",".join(map(_axis_text, values))) for name, values in axes.items())
         config = replace(config, grid=grid)
     for settings in expand(config):
         _check_run(settings, heads=heads_of(config.modalities))
     _check_numbers(config)
     return config
+
+
+def complete_fold_seed(
+    config: FitConfig, origins: Mapping[str, int], *, num_groups: int | None
+) -> FitConfig:
+    """Refuse or drop a fold seed where nothing is drawn, as `complete` does with other settings.
+
+    Args:
+        config: A completed configuration.
+        origins: As in `complete`.
+        num_groups: How many sessions or speakers are put into folds; None: utterances are.
+
+    Raises:
+        ConfigError: Each group is a fold, and no validation part is drawn.
+    """
+    draws = num_groups is None or num_groups > config.num_folds or config.validation == "random"
+    if draws or config.fold_seed == _DEFAULTS["fold_seed"] or config.folds == "official":
+        return config
+    causes = ("folds", "num_folds", "validation")
+    if origins.get("fold_seed", 0) < max(origins.get(name, 0) for name in causes):
+        return replace(config, fold_seed=_DEFAULTS["fold_seed"])
+    raise ConfigError(
+        f"--fold-seed has no effect where each {config.folds} is a fold and no part is drawn; "
+        "leave it out"
+    )
 
 
 def expand(config: FitConfig) -> tuple[RunSettings, ...]:
@@ -226,20 +143,22 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         numbers = [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
         numbers = []
-    seeds = range(numbers[0]) if len(numbers) == 1 and "," not in text else numbers
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+    if len(numbers) == 1 and "," not in text:
+        if numbers[0] > MOST_SEEDS:
+            raise ConfigError(
+                f"--seeds {text}: is how many, at most {MOST_SEEDS}; for that one seed alone "
+                f"write --seeds {text},"
+            )
+        numbers = list(range(numbers[0]))
+    if not numbers or not 0 <= min(numbers) <= max(numbers) < 2**63 or _has_twins(numbers):
         raise ConfigError(
-            f"--seeds {text!r}: must be how many (5), or a list of different seeds (0,7)"
+            f"--seeds {text!r}: must be how many (5), or a list of different seeds (0,7), "
+            "none of them negative"
         )
-    return tuple(seeds)
+    return tuple(numbers)
 
 
-def heads_of(modalities: Sequence[str]) -> tuple[str, ...]:
-    """The heads in order: one a modality, and fusion where there are several."""
-    return (*modalities, FUSION) if len(modalities) > 1 else tuple(modalities)
-
-
-_DEFAULTS = {one.name: one.default for one in fields(GridConfig)}
+_DEFAULTS: dict[str, Any] = {one.name: one.default for one in fields(GridConfig)}
 
 
 def _flag(name: str) -> str:
@@ -259,6 +178,11 @@ def _complete_policy(config: FitConfig, protocol: str) -> FitConfig:
 
 def _complete_modalities(config: FitConfig, on_offer: Sequence[str]) -> FitConfig:
     chosen = config.modalities or tuple(on_offer)
+    if FUSION in chosen:
+        raise ConfigError(
+            f"the cache has a modality named {FUSION}, which is the name of a head; leave it out "
+            "with --modalities"
+        )
     if missing := [name for name in chosen if name not in on_offer]:
         raise ConfigError(
             f"--modalities: the cache has no {', '.join(missing)}; it has {', '.join(on_offer)}"
@@ -283,20 +207,52 @@ def _axes(config: FitConfig, origins: Mapping[str, int]) -> dict[str, tuple[Any,
     """The grid's axes, less those that a setting nearer to the user has fixed."""
     if not isinstance(config, GridConfig):
         return {}
-    default = not config.grid
-    if default and config.loss != "amber2":
+    if not config.grid and config.loss != "amber2":
         raise ConfigError(
             f"--loss {config.loss} does not listen to lambda-mai and kappa, the default grid; "
             "name one with --grid, for example --grid lr=1e-4,3e-4"
         )
-    axes = _parsed_axes(replace(config, grid=DEFAULT_GRID) if default else config)
-    level = origins.get("grid", 0)
-    for name in [name for name in axes if origins.get(name, 0)]:
-        if origins[name] <= level and not default:
-            raise ConfigError(f"{_flag(name)} and --grid {name.replace('_', '-')}=... disagree")
-        if getattr(config, name) is not None:
+    axes = _parsed_axes(config if config.grid else replace(config, grid=DEFAULT_GRID))
+    for name in tuple(axes):
+        level, level_of_grid = origins.get(name, 0), origins.get("grid", 0)
+        fixed = getattr(config, name) != _DEFAULTS[name]
+        if level > level_of_grid if config.grid else fixed:
             del axes[name]
+        elif level == level_of_grid and fixed:
+            raise ConfigError(f"{_flag(name)} and --grid {_flag(name)[2:]}=... disagree")
     return axes
+
+
+def _refuse_or_drop(
+    config: FitConfig, axes: Mapping[str, Sequence[Any]], origins: Mapping[str, int]
+) -> set[str]:
+    """The settings and axes that something nearer to the user has made pointless.
+
+    Raises:
+        ConfigError: One is pointless, and what makes it so is no nearer.
+    """
+    dropped = set()
+    for name, why, cause in _without_effect(config, axes):
+        if name not in axes and getattr(config, name) == _DEFAULTS[name]:
+            continue
+        level, level_of_cause = (
+            origins.get("grid" if one in axes else one, 0) for one in (name, cause)
+        )
+        if level >= level_of_cause:
+            option = f"--grid {_flag(name)[2:]}" if name in axes else _flag(name)
+            raise ConfigError(f"{option} has no effect {why}; leave it out")
+        dropped.add(name)
+    return dropped
+
+
+def _loss_gaps(config: FitConfig, axes: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """What the losses that are asked for listen to and the user left open."""
+    losses = axes.get("loss", (config.loss,))
+    needed = {name for loss in losses for name in LOSS_SETTINGS[loss]} - set(axes)
+    gaps = {n: v for n, v in _LOSS_DEFAULTS.items() if n in needed and getattr(config, n) is None}
+    if "expert_loss" in needed and config.expert_loss is None and "student" not in axes:
+        gaps["expert_loss"] = _default_expert_loss(gaps.get("student", config.student))
+    return gaps
 
 
 def _parsed_axes(config: FitConfig) -> dict[str, tuple[Any, ...]]:
@@ -306,6 +262,8 @@ def _parsed_axes(config: FitConfig) -> dict[str, tuple[Any, ...]]:
         if name not in RUN_SETTINGS:
             known = ", ".join(one.replace("_", "-") for one in RUN_SETTINGS)
             raise ConfigError(f"--grid {key}: no such axis; choose from {known}")
+        if name in axes:
+            raise ConfigError(f"--grid {key}: stands there twice")
         parts = [part.strip() for part in text.split(",") if part.strip()]
         axes[name] = tuple(dict.fromkeys(_axis_value(key, name, part) for part in parts))
         if not axes[name]:
@@ -314,12 +272,9 @@ def _parsed_axes(config: FitConfig) -> dict[str, tuple[Any, ...]]:
 
 
 def _axis_value(key: str, name: str, text: str) -> Any:
-    kinds: dict[str, Any] = {"loss": str, "student": str, "hidden": int, "batch_size": int}
-    kinds["epochs"] = int
-    if name == "attach_weights":
-        kinds[name] = {"true": True, "false": False}.__getitem__
+    read = _AXIS_KINDS.get(name, float)
     try:
-        value = kinds.get(name, float)(text)
+        value = read(text)
     except (ValueError, KeyError):
         raise ConfigError(f"--grid {key}: {text!r} is no value for it") from None
     if name == "loss" and value not in LOSS_SETTINGS:
@@ -327,23 +282,59 @@ def _axis_value(key: str, name: str, text: str) -> Any:
     return value
 
 
+def _truth(text: str) -> bool:
+    return {"true": True, "false": False}[text.lower()]
+
+
+_AXIS_KINDS: dict[str, Callable[[str], Any]] = {
+    "loss": str,
+    "student": str,
+    "hidden": int,
+    "batch_size": int,
+    "epochs": int,
+    "attach_weights": _truth,
+}
+
+
+def _axis_text(value: object) -> str:
+    """As `_axis_value` reads it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    """As `parse_seeds` reads a list, one seed too."""
+    return ",".join(map(str, seeds)) + ","
+
+
+def _has_twins(numbers: Sequence[int]) -> bool:
+    return len(set(numbers)) < len(numbers)
+
+
 def _without_effect(
-    config: FitConfig, losses: Collection[str], *, modalities: Sequence[str]
-) -> list[tuple[str, tuple[str, str]]]:
-    """Settings that nothing listens to: (name, (why, the setting that is the cause))."""
+    config: FitConfig, axes: Mapping[str, Sequence[Any]]
+) -> list[tuple[str, str, str]]:
+    """Settings that nothing listens to: (name, why, the setting that is the cause)."""
+    losses = tuple(axes.get("loss", (config.loss,)))
     heard = {name for loss in losses for name in LOSS_SETTINGS[loss]}
-    idle = [
-        (name, (f"with --loss {', '.join(losses)}", "loss"))
-        for name in LOSS_SETTINGS["amber2"]
-        if name not in heard
-    ]
-    if config.lambda_mai == 0 and not idle:
-        idle += [(n, ("with --lambda-mai 0", "lambda_mai")) for n in ("kappa", "attach_weights")]
+    why = f"with --loss {', '.join(losses)}"
+    idle = [(name, why, "loss") for name in LOSS_SETTINGS["amber2"] if name not in heard]
+    if not idle and _is_zero("lambda_mai", config, axes):
+        idle += [(n, "with --lambda-mai 0", "lambda_mai") for n in ("kappa", "attach_weights")]
+    elif not idle and _is_zero("kappa", config, axes):
+        idle.append(("attach_weights", "with --kappa 0", "kappa"))
     if config.folds == "official":
-        idle += [(n, ("with --folds official", "folds")) for n in ("num_folds", "validation")]
-    if config.folds in ("session", "official") and config.validation != "random":
-        idle.append(("fold_seed", (f"with --folds {config.folds} and no random part", "folds")))
+        parting = ("num_folds", "validation", "fold_seed")
+        idle += [(name, "with --folds official", "folds") for name in parting]
     return idle
+
+
+def _is_zero(name: str, config: FitConfig, axes: Mapping[str, Sequence[Any]]) -> bool:
+    return all(value == 0 for value in axes.get(name, (getattr(config, name),)))
+
+
+def _default_expert_loss(student: str | None) -> float:
+    """The printed equations leave the other heads unsupervised under a unimodal student."""
+    return 0.0 if student in (None, FUSION) else 1.0
 
 
 def _run_settings(cell: Mapping[str, Any]) -> RunSettings:
@@ -355,8 +346,9 @@ def _run_settings(cell: Mapping[str, Any]) -> RunSettings:
         elif values[name] is None and name != "expert_loss":
             values[name] = _LOSS_DEFAULTS[name]
     if "expert_loss" in heard and values["expert_loss"] is None:
-        # The printed equations leave the other heads unsupervised under a unimodal student.
-        values["expert_loss"] = 0.0 if values["student"] == FUSION else 1.0
+        values["expert_loss"] = _default_expert_loss(values["student"])
+    if values["lambda_mai"] == 0:  # cells that differ in what it silences are one
+        values |= {name: _LOSS_DEFAULTS[name] for name in ("kappa", "attach_weights")}
     return RunSettings(**values)
 
 

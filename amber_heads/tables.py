@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 SHOWN = (*HEADLINE, "f1_multilabel")
 
 _NAMES = {"js": "JS", "bc": "BC", "r2": "R2", "f1": "F1", "wf1": "W-F1", "acc": "ACC"}
+_AXES = {"lambda_mai": "lambda_MAI", "lambda_rai": "lambda_RAI", "expert_loss": "expert loss"}
 _ARROWS = {"min": " ↓", "max": " ↑", "": ""}
+
+#: What parts two columns in a terminal.
+_GAP = 3
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Table:
     """Cells as text, under a title, with notes below.
 
     Attributes:
+        num_keys: Columns at the left that say what a row is; all others are figures.
         emphasis: Rows to be set in bold.
         breaks: Rows that a rule stands before.
     """
@@ -37,101 +43,84 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+    num_keys: int = 1
     emphasis: frozenset[int] = frozenset()
     breaks: frozenset[int] = frozenset()
 
 
 def tables_of(summary: Mapping[str, Any]) -> dict[str, Table]:
-    """Every table of a run by the name of its file."""
+    """Every table of a run by the name of its files, which a corpus's words can't lead astray."""
     tables = {}
-    for test in summary["test_sets"]:
-        suffix = "" if len(summary["test_sets"]) == 1 else f"_{test}"
+    for number, test in enumerate(summary["test_sets"], start=1):
+        plain = re.sub(r"[^a-z0-9]+", "-", test).strip("-")
+        suffix = "" if len(summary["test_sets"]) == 1 else f"_{number}-{plain}".rstrip("-")
         tables[f"table{suffix}"] = results_table(summary, test)
-        if len(summary["configurations"]) > 1:
+        if _is_search(summary):
             tables[f"grid{suffix}"] = grid_table(summary, test)
     return tables
 
 
 def results_table(summary: Mapping[str, Any], test: str = "test") -> Table:
-    """Every head of the selected configuration, then the floors."""
+    """Every head of the selected configuration, the floors, and each head over folds."""
     selected = summary["selected"]
-    marked = selected["read_at_another_head"]
+    marked = set(selected["read_at_another_head"])
     rows = [
-        (head + ("*" if head in marked else ""), *_figures(by_test[test], SHOWN))
+        (head + "*" * (head in marked), *_figures(by_test[test]))
         for head, by_test in selected["heads"].items()
     ]
-    first_floor = len(rows)
-    rows += [(name, *_figures(by_test[test], SHOWN)) for name, by_test in summary["floors"].items()]
+    judged = {list(selected["heads"]).index(head) for head in selected["judged_by"]}
+    breaks = {len(rows), len(rows) + len(summary["floors"])}
+    rows += _floor_rows(summary, test)
     if len(summary["folds"]) > 1:
         rows += [
-            (f"{head}, over folds", *_figures(by_test[test], SHOWN, over="fold_"))
+            (f"{head}, over folds", *_figures(by_test[test], over="fold_"))
             for head, by_test in selected["heads"].items()
         ]
     return Table(
-        title=_heading(summary, f"Results, {test}" if test != "test" else "Results"),
+        title=_heading(summary, "Results" + " as selected" * _is_search(summary), test),
         columns=("head", *_columns(SHOWN)),
         rows=tuple(rows),
-        notes=_notes(summary),
-        emphasis=frozenset({first_floor - 1}),
-        breaks=frozenset({first_floor, first_floor + len(summary["floors"])}),
+        notes=(*_system_notes(summary), *_notes(summary)),
+        emphasis=frozenset(judged),
+        breaks=frozenset(breaks),
     )
 
 
 def grid_table(summary: Mapping[str, Any], test: str = "test") -> Table:
-    """One row a cell of the grid, each with its judging head's figures; selected cells marked."""
+    """One row a cell of the grid, with its judging head's figures; selected cells are marked."""
     axes = [name for name in summary["axes"] if _varies(summary, name)]
-    rows = []
-    for one in summary["configurations"]:
-        head = one["settings"]["student"] or summary["heads"][-1]
-        cells = [
-            "" if one["settings"][name] is None else str(one["settings"][name]) for name in axes
-        ]
-        rows.append(
-            (*cells, _selected_mark(one, summary), *_figures(one["heads"][head][test], SHOWN))
-        )
-    chosen = {i for i, one in enumerate(summary["configurations"]) if one["selected_in_folds"]}
-    how = summary["selected"]["how"]
-    rule = "for each fold apart" if how == "nested" else "for all folds together, optimistic: with "
-    if how == "pooled":
-        rule += "rotating validation every test part has then been seen"
-    last = summary["heads"][-1]
-    rows.append(
+    cells = summary["configurations"]
+    rows = [
         (
-            *[""] * len(axes),
-            "all selected",
-            *_figures(summary["selected"]["heads"][last][test], SHOWN),
+            *(_setting(one["settings"][name]) for name in axes),
+            _selected_mark(one, summary),
+            *_figures(one["heads"][one["judged_by"]][test]),
         )
-    )
+        for one in cells
+    ]
+    blank = [""] * len(axes)
+    rows.append(("as selected", *blank, *_figures(summary["selected"]["judged"][test])))
+    rows += [(name, *blank, *figures) for name, *figures in _floor_rows(summary, test)]
     return Table(
-        title=_heading(summary, "Hyper-parameters"),
-        columns=(*(_axis(name) for name in axes), "selected", *_columns(SHOWN)),
+        title=_heading(summary, "Hyper-parameters", test),
+        columns=(*(_AXES.get(name, name) for name in axes), "selected", *_columns(SHOWN)),
         rows=tuple(rows),
-        notes=(
-            f"Selected on validation js, {rule}; test figures are shown, never chosen by.",
-            *_notes(summary, heads=False),
-        ),
-        emphasis=frozenset(chosen),
-        breaks=frozenset({len(rows) - 1}),
+        notes=(*_grid_notes(summary), *_notes(summary)),
+        num_keys=len(axes) + 1,
+        emphasis=frozenset(i for i, one in enumerate(cells) if one["selected_in_folds"]),
+        breaks=frozenset({len(cells), len(cells) + 1}),
     )
 
 
-def to_rich(table: Table) -> RenderableType:
-    """For the terminal."""
-    from rich import box
+def to_rich(table: Table, *, width: int | None = None) -> RenderableType:
+    """For the terminal; where it is narrower than the table, the figures stand in blocks."""
     from rich.console import Group
-    from rich.table import Table as RichTable
     from rich.text import Text
 
-    shown = RichTable(box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for number, column in enumerate(table.columns):
-        shown.add_column(Text(column), justify="right" if number else "left", no_wrap=True)
-    for number, row in enumerate(table.rows):
-        if number in table.breaks:
-            shown.add_section()
-        style = "bold" if number in table.emphasis else None
-        shown.add_row(*map(Text, row), style=style)
-    title = Text(table.title, style="bold")
-    return Group(Text(), title, shown, *(Text(note, style="dim") for note in table.notes))
+    blocks = [_rich_block(table, block) for block in _blocks(table, width)]
+    title = Text(_shown(table.title), style="bold")
+    notes = [Text(_shown(note), style="dim") for note in table.notes]
+    return Group(Text(), title, *blocks, *notes)
 
 
 def to_csv(table: Table) -> str:
@@ -146,7 +135,7 @@ def to_csv(table: Table) -> str:
 def to_markdown(table: Table) -> str:
     """A pipe table under its title, notes below."""
     lines = [f"**{_md(table.title)}**", "", _pipes(table.columns)]
-    lines.append("|" + "|".join(["---"] + ["---:"] * (len(table.columns) - 1)) + "|")
+    lines.append(f"|{_sides(table, '---|', '---:|')}")
     for number, row in enumerate(table.rows):
         cells = [_md(cell) for cell in row]
         bold = number in table.emphasis
@@ -160,7 +149,7 @@ def to_latex(table: Table) -> str:
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_tex(table.title)}}}",
-        rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
+        rf"\begin{{tabular}}{{{_sides(table, 'l', 'r')}}}",
         r"\toprule",
         " & ".join(map(_tex, table.columns)) + r" \\",
         r"\midrule",
@@ -176,8 +165,47 @@ def to_latex(table: Table) -> str:
     return "\n".join([*lines, r"\end{table}", ""])
 
 
-def _figures(metrics: Mapping[str, Any], names: Sequence[str], *, over: str = "") -> list[str]:
-    return [figure(metrics[name][f"{over}mean"], metrics[name][f"{over}std"]) for name in names]
+def _blocks(table: Table, width: int | None) -> list[list[int]]:
+    """Columns that fit side by side, the keys first in each block."""
+    from rich.cells import cell_len
+
+    keys, figures = list(range(table.num_keys)), range(table.num_keys, len(table.columns))
+    size = [
+        max(cell_len(_shown(row[column])) for row in (table.columns, *table.rows)) + _GAP
+        for column in range(len(table.columns))
+    ]
+    blocks = [list(keys)]
+    for column in figures:
+        full = width is not None and sum(size[one] for one in [*blocks[-1], column]) > width
+        if full and len(blocks[-1]) > len(keys):
+            blocks.append(list(keys))
+        blocks[-1].append(column)
+    return blocks
+
+
+def _rich_block(table: Table, columns: Sequence[int]) -> RenderableType:
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        side: Any = "right" if column >= table.num_keys else "left"
+        shown.add_column(Text(_shown(table.columns[column])), justify=side, no_wrap=True)
+    for number, row in enumerate(table.rows):
+        if number in table.breaks:
+            shown.add_section()
+        style = "bold" if number in table.emphasis else None
+        shown.add_row(*(Text(_shown(row[column])) for column in columns), style=style)
+    return shown
+
+
+def _floor_rows(summary: Mapping[str, Any], test: str) -> list[tuple[str, ...]]:
+    return [(name, *_figures(by_test[test])) for name, by_test in summary["floors"].items()]
+
+
+def _figures(metrics: Mapping[str, Any], *, over: str = "") -> list[str]:
+    return [figure(metrics[name][f"{over}mean"], metrics[name][f"{over}std"]) for name in SHOWN]
 
 
 def figure(mean: float | None, std: float | None) -> str:
@@ -191,40 +219,104 @@ def _columns(names: Sequence[str]) -> list[str]:
     return [_NAMES.get(name, name) + _ARROWS[METRICS[name].direction] for name in names]
 
 
-def _heading(summary: Mapping[str, Any], title: str) -> str:
-    demo = "SYNTHETIC DEMO: " if summary["corpus"] == "demo" else ""
+def heading_mark(corpus: str) -> str:
+    """What every table of the demo corpus is headed; nothing for any other."""
+    return "SYNTHETIC DEMO: " if corpus == "demo" else ""
+
+
+def _heading(summary: Mapping[str, Any], title: str, test: str) -> str:
+    corpus = summary["corpus"] or "a corpus without a name"
     encoders = ", ".join(f"{key}={value}" for key, value in summary["encoders"].items())
-    return f"{demo}{title} on {summary['corpus']} ({encoders}), {_system(summary)}"
+    losses = dict.fromkeys(one["settings"]["loss"] for one in summary["configurations"])
+    which = f", {test}" if len(summary["test_sets"]) > 1 else ""
+    return (
+        f"{heading_mark(summary['corpus'])}{title} on {corpus}{which} ({encoders}), "
+        f"{' and '.join(losses)}"
+    )
 
 
-def _system(summary: Mapping[str, Any]) -> str:
-    losses = dict.fromkeys(one["loss"] for one in summary["selected"]["settings"])
-    return " and ".join(losses)
+def _system_notes(summary: Mapping[str, Any]) -> list[str]:
+    """What was trained, and how far the heads' figures can be compared."""
+    selected = summary["selected"]
+    notes = []
+    if _is_search(summary):
+        notes.append(f"Settings selected {_rule(summary)}.")
+    elif told := _amber2_settings(selected["settings"][0]):
+        notes.append(told)
+    if selected["read_at_another_head"]:
+        notes.append(f"* an expert, read at the student's best epoch{_teacher(selected)}.")
+    if len(summary["folds"]) > 1:
+        notes.append("Rows 'over folds': mean ± std over folds.")
+    return notes
 
 
-def _notes(summary: Mapping[str, Any], *, heads: bool = True) -> tuple[str, ...]:
-    seeds, folds = len(summary["seeds"]), len(summary["folds"])
-    notes = [
-        f"{summary['utterances']['used']} utterances, {folds} folds, {seeds} seeds"
-        + (" (one seed: no standard deviation)." if seeds == 1 else "; mean ± std over seeds.")
-        + (" Rows 'over folds': mean ± std over folds." if heads and folds > 1 else "")
+def _teacher(selected: Mapping[str, Any]) -> str:
+    """Whom the experts learn from, where some fold's settings give them no loss of their own."""
+    alone = [one for one in selected["settings"] if not one["expert_loss"]]
+    if any(one["lambda_mai"] == 0 for one in alone):
+        return ", not at its own; nothing teaches it, so that it is untrained"
+    if alone:
+        return ", not at its own; it is taught by the student alone, not by the raters"
+    return ", not at its own"
+
+
+def _grid_notes(summary: Mapping[str, Any]) -> list[str]:
+    heads = dict.fromkeys(one["judged_by"] for one in summary["configurations"])
+    notes = [f"Figures of the head {' or '.join(heads)}, on test; selected {_rule(summary)}."]
+    if summary["selected"]["how"] == "pooled":
+        notes.append(
+            "OPTIMISTIC: one setting was selected for all folds, and with rotating validation "
+            "every test part has then been seen."
+        )
+    return notes
+
+
+def _is_search(summary: Mapping[str, Any]) -> bool:
+    return len(summary["configurations"]) > 1
+
+
+def _rule(summary: Mapping[str, Any]) -> str:
+    is_pooled = summary["selected"]["how"] == "pooled"
+    which = "one for all folds (optimistic)" if is_pooled else "for each fold apart"
+    return f"on validation js, {which}"
+
+
+def _amber2_settings(settings: Mapping[str, Any]) -> str:
+    told = [
+        f"{_AXES.get(name, name)} {_setting(settings[name])}"
+        for name in ("student", "kappa", "lambda_rai", "lambda_mai", "expert_loss")
+        if settings[name] is not None
     ]
+    return f"{settings['loss']}: {', '.join(told)}." if told else ""
+
+
+def _notes(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    seeds, folds = len(summary["seeds"]), len(summary["folds"])
+    spread = "mean ± std over seeds" if seeds > 1 else "one seed has no standard deviation"
+    used = summary["utterances"]["used"]
+    notes = [f"{used} utterances, {_counted(folds, 'fold')}, {_counted(seeds, 'seed')}; {spread}."]
     if left_out := summary["utterances"]["left_out"]:
         listed = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
         notes.append(f"Left out: {listed}.")
-    if heads and summary["selected"]["read_at_another_head"]:
-        notes.append("* read at the student's best epoch, not at its own.")
     if len(summary["classes"]) == 2:
-        notes.append("R2 is not shown: with two classes it is always 1 or 0.")
+        notes.append("R2 is not printed: with two classes it is always 1 or 0.")
     notes.append("f1_multilabel is probably what the paper's F1 column holds.")
     for column, found in summary["leakage"].items():
-        notes.append(
-            f"Leakage: {found['test_utterances']} test utterances share their {column} with "
-            "training."
-        )
-    if summary["diverged_runs"]:
-        notes.append(f"{len(summary['diverged_runs'])} runs diverged: their figures are missing.")
+        shared = _counted(found["test_utterances"], "test utterance")
+        notes.append(f"Leakage: training has the {column} of {shared} too.")
+    if diverged := len(summary["diverged_runs"]):
+        notes.append(f"{_counted(diverged, 'run')} diverged: their figures are missing.")
     return tuple(notes)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+def _setting(value: object) -> str:
+    if value is None:
+        return "-"
+    return format(value, "g") if isinstance(value, float) else str(value)
 
 
 def _varies(summary: Mapping[str, Any], name: str) -> bool:
@@ -233,11 +325,16 @@ def _varies(summary: Mapping[str, Any], name: str) -> bool:
 
 def _selected_mark(one: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     chosen, folds = len(one["selected_in_folds"]), len(summary["folds"])
-    return f"{chosen}/{folds} folds" if chosen else ""
+    return f"{chosen} of {_counted(folds, 'fold')}" if chosen else ""
 
 
-def _axis(name: str) -> str:
-    return {"lambda_mai": "lambda_MAI", "lambda_rai": "lambda_RAI"}.get(name, name)
+def _shown(text: str) -> str:
+    """With what is not printable written out: a terminal would act on it."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def _sides(table: Table, left: str, right: str) -> str:
+    return left * table.num_keys + right * (len(table.columns) - table.num_keys)
 
 
 def _pipes(cells: Sequence[str]) -> str:
@@ -245,10 +342,10 @@ def _pipes(cells: Sequence[str]) -> str:
 
 
 def _md(text: str) -> str:
-    escaped = text.replace("\\", "\\\\")
-    for character in "|*_`<>[]":
+    escaped = _shown(" ".join(text.split())).replace("\\", "\\\\")
+    for character in "|*_`<>[]&~$":
         escaped = escaped.replace(character, "\\" + character)
-    return " ".join(escaped.split())
+    return escaped
 
 
 def _tex(text: str) -> str:
@@ -261,6 +358,8 @@ def _tex(text: str) -> str:
         "^": r"\textasciicircum{}",
         "<": r"\textless{}",
         ">": r"\textgreater{}",
+        "|": r"\textbar{}",
         **{character: "\\" + character for character in "&%$#_{}"},
     }
-    return " ".join("".join(special.get(character, character) for character in text).split())
+    shown = _shown(" ".join(text.split()))
+    return "".join(special.get(character, character) for character in shown)

@@ -19,8 +19,12 @@ FAST = ("fit", "--epochs", "1", "--hidden", "64", "--seeds", "1", "--quiet")
 #: Lets no file grow beyond 100 kB.
 LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
 
-#: Tells every epoch.
-TELLING = "import amber_cache.progress as progress; progress.PLAIN_INTERVAL_S = 0.0"
+#: Tells every epoch, and hears Ctrl-C also where the tests run in the background.
+TELLING = """
+import signal, amber_cache.progress as progress
+progress.PLAIN_INTERVAL_S = 0.0
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
 
 
 @pytest.fixture
@@ -74,7 +78,10 @@ def test_ctrl_c_in_the_middle_of_training_leaves_nothing_behind(place: Path) -> 
     assert process.stderr is not None
     assert process.stderr.readline().startswith("training (run epochs): ")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert (process.returncode, out) == (130, "")
     last = err.splitlines()[-1]
     assert last == "amber: interrupted; nothing half-written is left"
@@ -82,6 +89,7 @@ def test_ctrl_c_in_the_middle_of_training_leaves_nothing_behind(place: Path) -> 
     assert _names(place) == ["data"]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_stdout_that_is_full_is_one_line_and_no_bug(place: Path) -> None:
     with Path("/dev/full").open("w") as full:
         process = _process("--help", cwd=place, stdout=full.fileno())

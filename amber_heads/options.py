@@ -1,0 +1,140 @@
+"""What stage two can be told: the label policy, the folds, the loss, the optimiser, the grid.
+
+`FitConfig` is what a user may write; None stands for "as the protocol, the loss or the cache has
+it", and settings.py fills it in. `RunSettings` is one row of the table that is trained. Nothing
+here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+FUSION = "fusion"
+
+LossName = Literal["amber2", "cb-ce", "soft-ce", "kl", "js"]
+
+#: What a label protocol sets unless the user says otherwise; None in the cache: all labels.
+PROTOCOLS: dict[str, dict[str, Any]] = {
+    "demo-4": {"classes": "neutral,happy+excited,angry,sad", "folds": "session"},
+    "iemocap-4": {"classes": "neutral,happy+excited,angry,sad", "folds": "session"},
+    "msp-podcast-8": {
+        "classes": "neutral,happy,angry,sad,disgust,fear,surprise,contempt",
+        "keep": "any-vote",
+        "folds": "random",
+    },
+}
+
+#: The settings of one run, in the order of runs.csv; a grid may vary any of them.
+RUN_SETTINGS: tuple[str, ...] = (
+    "loss",
+    "student",
+    "lambda_rai",
+    "lambda_mai",
+    "kappa",
+    "expert_loss",
+    "attach_weights",
+    "lr",
+    "weight_decay",
+    "hidden",
+    "dropout",
+    "batch_size",
+    "epochs",
+)
+
+#: Which of them only some losses listen to.
+LOSS_SETTINGS: dict[str, tuple[str, ...]] = {
+    "amber2": ("student", "lambda_rai", "lambda_mai", "kappa", "expert_loss", "attach_weights"),
+    "cb-ce": (),
+    "soft-ce": (),
+    "kl": (),
+    "js": (),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """What `amber fit` trains, on which labels and folds, and how."""
+
+    cache: Annotated[Path, "the cache to read"] = Path("data/cache.h5")
+    encoder: Annotated[
+        tuple[tuple[str, str], ...], "MODALITY=NAME, where the cache holds more"
+    ] = ()
+    audio_encoder: Annotated[str | None, "short for --encoder audio=NAME"] = None
+    text_encoder: Annotated[str | None, "short for --encoder text=NAME"] = None
+    modalities: Annotated[tuple[str, ...], "which of the cache's to use; all by default"] = ()
+    protocol: Annotated[str | None, "label preset; the corpus's own by default"] = None
+    classes: Annotated[str | None, 'in order, merged with "+": "neutral,happy+excited"'] = None
+    keep: Annotated[
+        Literal["all-in", "any-vote", "majority-mass", "consensus"] | None,
+        "which utterances have a soft label",
+    ] = None
+    raters: Annotated[str | None, "external, all, or a kind of rater"] = None
+    choices: Annotated[Literal["primary", "all"] | None, "count secondary choices too?"] = None
+    folds: Annotated[Literal["session", "speaker", "random", "official"] | None, "test parts"] = (
+        None
+    )
+    num_folds: Annotated[int, "how many"] = 5
+    fold_seed: Annotated[int, "seed of random splits"] = 0
+    validation: Annotated[
+        Literal["next", "random"], "the next fold, or 20% of the training part"
+    ] = "next"
+    loss: Annotated[LossName, "training loss"] = "amber2"
+    student: Annotated[str | None, "the head that the others teach [default: fusion]"] = None
+    kappa: Annotated[float | None, "sharpness of the experts' weights, Eq. 5 [default: 4]"] = None
+    lambda_rai: Annotated[float | None, "weight of the raters' term, Eq. 6 [default: 1]"] = None
+    lambda_mai: Annotated[float | None, "weight of the experts' term, Eq. 6 [default: 0.5]"] = None
+    expert_loss: Annotated[
+        float | None, "weight of each expert's own JS to the raters [default: 0; 1 if unimodal]"
+    ] = None
+    attach_weights: Annotated[bool | None, "let gradients through the experts' weights"] = None
+    seeds: Annotated[str, "how many, or a list: 0,7"] = "5"
+    epochs: Annotated[int, "at most; the best by validation is kept"] = 30
+    batch_size: Annotated[int, "utterances a step; the last, partial batch is kept"] = 128
+    lr: Annotated[float, "AdamW's learning rate"] = 3e-4
+    weight_decay: Annotated[float, "AdamW's weight decay"] = 1e-2
+    hidden: Annotated[int, "width of the hidden layers"] = 256
+    dropout: Annotated[float, "after each ReLU"] = 0.0
+    standardize: Annotated[bool, "inputs, on each training split"] = True
+    device: Annotated[str, "cpu, cuda or cuda:1"] = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridConfig(FitConfig):
+    """What `amber grid` searches: the same, over a grid of settings."""
+
+    grid: Annotated[
+        tuple[tuple[str, str], ...], "NAME=V,V,...: an axis [default: lambda-mai and kappa]"
+    ] = ()
+    select: Annotated[Literal["nested", "pooled"], "on validation, per fold or for all"] = "nested"
+    select_by: Annotated[Literal["js"], "the validation metric to select on"] = "js"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """One row's settings; None where the loss does not listen to one."""
+
+    loss: str
+    student: str | None
+    lambda_rai: float | None
+    lambda_mai: float | None
+    kappa: float | None
+    expert_loss: float | None
+    attach_weights: bool | None
+    lr: float
+    weight_decay: float
+    hidden: int
+    dropout: float
+    batch_size: int
+    epochs: int
+
+
+#: The axes that `amber grid` has by itself, from the paper's section 4.2.
+DEFAULT_GRID: tuple[tuple[str, str], ...] = (("lambda_mai", "0.3,0.5,0.7"), ("kappa", "2,4,8"))
+
+
+def heads_of(modalities: Sequence[str]) -> tuple[str, ...]:
+    """The heads in order: one a modality, and fusion where there are several."""
+    return (*modalities, FUSION) if len(modalities) > 1 else tuple(modalities)
