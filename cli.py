@@ -42,6 +42,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="no progress, no notes")]
 Out = Annotated[
     Path | None, typer.Option("--out", help="the run directory [default: runs/COMMAND-HASH]")
 ]
+Workers = Annotated[
+    int, typer.Option("--workers", help="processes that train [default: 1]", show_default=False)
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="do it anew where it stands")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="a run's config.json, to run it again")
@@ -53,6 +56,7 @@ _HINTS: dict[Any, Any] = {
     "Quiet": Quiet,
     "Out": Out,
     "Overwrite": Overwrite,
+    "Workers": Workers,
     "ConfigFile": ConfigFile,
 }
 
@@ -139,12 +143,22 @@ def fit(
     given: Mapping[str, Any],
     out: Out = None,
     overwrite: Overwrite = False,
+    workers: Workers = 1,
     config: ConfigFile = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train folds x seeds of one setting on a cache, and write a run directory."""
-    _experiment(FitConfig, given, config, out=out, overwrite=overwrite, as_json=json, quiet=quiet)
+    _experiment(
+        FitConfig,
+        given,
+        config,
+        out=out,
+        overwrite=overwrite,
+        workers=workers,
+        as_json=json,
+        quiet=quiet,
+    )
 
 
 @app.command()
@@ -154,12 +168,22 @@ def grid(
     given: Mapping[str, Any],
     out: Out = None,
     overwrite: Overwrite = False,
+    workers: Workers = 1,
     config: ConfigFile = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a grid of settings, select on validation, and print the hyper-parameter table."""
-    _experiment(GridConfig, given, config, out=out, overwrite=overwrite, as_json=json, quiet=quiet)
+    _experiment(
+        GridConfig,
+        given,
+        config,
+        out=out,
+        overwrite=overwrite,
+        workers=workers,
+        as_json=json,
+        quiet=quiet,
+    )
 
 
 @app.command()

@@ -57,6 +57,7 @@ def run_experiment(
     config_file: Path | None = None,
     out: Path | None = None,
     overwrite: bool = False,
+    workers: int = 1,
     progress: Progress = lambda stage, done, total: None,
 ) -> Outcome:
     """Train what a configuration asks for, or find it done.
@@ -67,6 +68,7 @@ def run_experiment(
         config_file: The run's config.json that `config` was read from.
         out: The run directory; None: named after the configuration and the data.
         overwrite: Train anew where it stands already.
+        workers: Processes that train; the figures do not depend on it.
         progress: Told (stage, done, total).
 
     Raises:
@@ -86,7 +88,7 @@ def run_experiment(
     stored = files.stored_summary(folder, description, overwrite=overwrite)
     if stored is not None:
         return Outcome(folder, stored, stored=True, notes=notes)
-    summary, content = _train(config, command, dataset, folds, progress)
+    summary, content = _train(config, command, dataset, folds, workers, progress)
     files.write_run(folder, description, content)
     return Outcome(folder, files.without_nan(summary), stored=False, notes=notes)
 
@@ -127,6 +129,7 @@ def _train(
     command: str,
     dataset: Dataset,
     folds: Sequence[Fold],
+    workers: int,
     progress: Progress,
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The summary, and every file of the run directory but config.json."""
@@ -138,7 +141,7 @@ def _train(
     heads = heads_of(config.modalities)
     material = Material(dataset, folds, standardize=config.standardize, device=_device(config))
     table = make_table(settings, num_folds=len(folds), seeds=seeds)
-    trained = train_table(table, material, progress=progress)
+    trained = train_table(table, material, workers=workers, progress=progress)
     how = config.select if isinstance(config, GridConfig) else "nested"
     choice = select(trained, settings=settings, heads=heads, num_folds=len(folds), how=how)
     by_fold = [settings[one] for one in choice]

@@ -6,10 +6,12 @@ a row gives does not depend on its chunk. Settings are selected on validation on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+import joblib
 import numpy as np
 
+from amber_cache.errors import ConfigError
 from amber_heads.engine import RunResult, train_stack
 from amber_heads.material import Material
 from amber_heads.runs import Run
@@ -49,24 +51,62 @@ def train_table(
     material: Material,
     *,
     chunk_size: int | None = None,
+    workers: int = 1,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> list[RunResult]:
-    """Train every row of a table, chunk by chunk; results in the table's order."""
+    """Train every row of a table, chunk by chunk; results in the table's order.
+
+    Args:
+        runs: The rows.
+        material: Data, folds and device.
+        chunk_size: Rows that train as one stack; None: what suits the device.
+        workers: Processes that share the chunks and the cores (joblib's loky backend).
+        progress: Told (stage, run epochs done, run epochs in all).
+
+    Raises:
+        ConfigError: Several workers are asked for on a GPU, or fewer than one.
+    """
+    if workers < 1 or (workers > 1 and material.device != "cpu"):
+        raise ConfigError(f"--workers {workers}: must be at least 1, and 1 on a GPU")
     size = chunk_size or CHUNK_SIZE[material.device.split(":")[0]]
+    chunks = plan_chunks(runs, size=size)
     results: dict[int, RunResult] = {}
     total = sum(run.settings.epochs for run in runs)
-    epochs = 0
+    done = 0
     progress("training (run epochs)", 0, total)
-    for chunk in plan_chunks(runs, size=size):
-        before = epochs
 
-        def on_epoch(epoch: int, before: int = before, width: int = len(chunk)) -> None:
-            progress("training (run epochs)", before + epoch * width, total)
+    def on_epoch(width: int) -> None:
+        nonlocal done
+        done += width
+        progress("training (run epochs)", done, total)
 
-        stacked = train_stack([runs[row] for row in chunk], material, on_epoch=on_epoch)
+    for chunk, stacked in _stacks(runs, chunks, material, workers, on_epoch):
         results.update(zip(chunk, stacked, strict=True))
-        epochs += len(chunk) * runs[chunk[0]].settings.epochs
     return [results[row] for row in range(len(runs))]
+
+
+def _stacks(
+    runs: Sequence[Run],
+    chunks: Sequence[tuple[int, ...]],
+    material: Material,
+    workers: int,
+    on_epoch: Callable[[int], None],
+) -> Iterator[tuple[tuple[int, ...], list[RunResult]]]:
+    """Each chunk and its results; `on_epoch` is told how many runs have gone on by an epoch."""
+    rows = [[runs[row] for row in chunk] for chunk in chunks]
+    if workers == 1:
+        for chunk, one in zip(chunks, rows, strict=True):
+
+            def told(epoch: int, width: int = len(chunk)) -> None:
+                on_epoch(width)
+
+            yield chunk, train_stack(one, material, on_epoch=told)
+        return
+    parallel = joblib.Parallel(n_jobs=workers, return_as="generator")
+    stacked = parallel(joblib.delayed(train_stack)(one, material) for one in rows)
+    for chunk, one, results in zip(chunks, rows, stacked, strict=True):
+        on_epoch(sum(run.settings.epochs for run in one))
+        yield chunk, results
 
 
 def judging_head(settings: RunSettings, heads: Sequence[str]) -> str:

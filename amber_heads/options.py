@@ -99,6 +99,7 @@ class FitConfig:
     dropout: Annotated[float, "after each ReLU"] = 0.0
     standardize: Annotated[bool, "inputs, on each training split"] = True
     device: Annotated[str, "cpu, cuda or cuda:1"] = "cpu"
+    gpu: Annotated[bool, "short for --device cuda"] = False
 
 
 @dataclass(frozen=True, kw_only=True)

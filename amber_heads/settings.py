@@ -76,6 +76,10 @@ def complete(
     Raises:
         ConfigError: As said, in one line that names the option.
     """
+    if config.gpu:
+        config = replace(
+            config, gpu=False, device="cuda" if config.device == "cpu" else config.device
+        )
     config = _complete_policy(config, protocol)
     config = _complete_modalities(config, modalities)
     axes = _axes(config, origins)
