@@ -19,7 +19,7 @@ demo: $(STAMP)
 
 # One thread a worker: tiny tensors gain nothing from more, and two busy pools stall each other.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: EXTRAS = dev
 lint: $(STAMP)

@@ -42,7 +42,7 @@ class Origin(IntEnum):
 class ExtractConfig:
     """What `amber extract` does: which corpus, through which encoders, into which cache."""
 
-    corpus: Annotated[str, "which reader: demo or manifest"] = "demo"
+    corpus: Annotated[str, "which reader: demo, manifest, iemocap, msp-podcast or crema-d"] = "demo"
     root: Annotated[Path | None, "where the corpus stands (for manifest: its file)"] = None
     votes_file: Annotated[Path | None, "the votes, where they are not beside the manifest"] = None
     cache: Annotated[Path, "the cache to write or to add to"] = Path("data/cache.h5")

@@ -120,6 +120,7 @@ def load_dataset(
     groups = parse_classes(classes) if classes else _voted_labels(votes, counted)
     policy = LabelPolicy(classes=groups, keep=keep, raters=raters, choices=choices)
     counts, outside = vote_counts(votes, counted, policy, num_utterances=len(table))
+    _refuse_unknown_labels(policy, votes)
     _refuse_unvoted_classes(counts, policy, votes, counted)
     entries = {name: cache.embeddings(name, encoders.get(name)) for name in modalities}
     used, left_out = _used(entries, counts, outside, table.consensus, policy)
@@ -194,6 +195,16 @@ def _voted_labels(
             f"the votes name {', '.join(names) or 'no label'}; at least two classes are needed"
         )
     return tuple((name,) for name in names)
+
+
+def _refuse_unknown_labels(policy: LabelPolicy, votes: VoteTable) -> None:
+    """A label that neither the corpus nor the common vocabulary has is a spelling mistake."""
+    known = {*votes.labels, *LABELS}
+    if unknown := [label for labels in policy.classes for label in labels if label not in known]:
+        raise ConfigError(
+            f"--classes: no vote names the label {', '.join(unknown)}; "
+            f"the votes name {', '.join(votes.labels)}"
+        )
 
 
 def _refuse_unvoted_classes(

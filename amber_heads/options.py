@@ -25,6 +25,12 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
         "keep": "any-vote",
         "folds": "random",
     },
+    # What raters heard alone; the twelve sentences say nothing about emotion.
+    "crema-d-6": {
+        "classes": "neutral,happy,angry,sad,disgust,fear",
+        "raters": "voice",
+        "folds": "speaker",
+    },
 }
 
 #: The settings of one run, in the order of runs.csv; a grid may vary any of them.

@@ -187,6 +187,11 @@ def _complete_modalities(config: FitConfig, on_offer: Sequence[str]) -> FitConfi
             f"the cache has a modality named {FUSION}, which is the name of a head; leave it out "
             "with --modalities"
         )
+    if dotted := [name for name in chosen if "." in name]:
+        raise ConfigError(
+            f"the cache has a modality named {dotted[0]}; a dot parts the names of a model's "
+            "tensors: leave it out with --modalities"
+        )
     if missing := [name for name in chosen if name not in on_offer]:
         raise ConfigError(
             f"--modalities: the cache has no {', '.join(missing)}; it has {', '.join(on_offer)}"

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from amber_cache.corpora.base import Reader
+from amber_cache.corpora.crema_d import read_crema_d
 from amber_cache.corpora.demo import read_demo
+from amber_cache.corpora.iemocap import read_iemocap
 from amber_cache.corpora.manifest import read_manifest
+from amber_cache.corpora.msp_podcast import read_msp_podcast
 from amber_cache.errors import CorpusError
 from amber_cache.records import Corpus
 
@@ -18,6 +21,9 @@ __all__ = [
 READERS: dict[str, Reader] = {
     "demo": read_demo,
     "manifest": read_manifest,
+    "iemocap": read_iemocap,
+    "msp-podcast": read_msp_podcast,
+    "crema-d": read_crema_d,
 }
 
 
