@@ -1,4 +1,4 @@
-"""The licensed corpora through the command line, on made-up releases, with the built-in encoders."""
+"""The licensed corpora through the command line: made-up releases, built-in encoders."""
 
 import json
 from pathlib import Path
