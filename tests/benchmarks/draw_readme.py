@@ -18,7 +18,7 @@ from amber_heads.tables import tables_of, to_rich
 
 def main(run: Path, target: Path) -> None:
     """Print the run's first table into an SVG file that asks for nothing from elsewhere."""
-    console = Console(width=128, record=True, file=io.StringIO(), highlight=False)
+    console = Console(width=138, record=True, file=io.StringIO(), highlight=False)
     for table in tables_of(read_json(run / "summary.json")).values():
         console.print(to_rich(table))
     drawn = console.export_svg(title="amber fit --kappa 4")
