@@ -136,54 +136,34 @@ def extract(*, given: Mapping[str, Any], json: Json = False, quiet: Quiet = Fals
     raise typer.Exit(1 if report.failures else 0)
 
 
-@app.command()
-@with_settings(FitConfig)
-def fit(
-    *,
-    given: Mapping[str, Any],
-    out: Out = None,
-    overwrite: Overwrite = False,
-    workers: Workers = 1,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train folds x seeds of one setting on a cache, and write a run directory."""
-    _experiment(
-        FitConfig,
-        given,
-        config,
-        out=out,
-        overwrite=overwrite,
-        workers=workers,
-        as_json=json,
-        quiet=quiet,
-    )
+def _add_training(name: str, config_type: type[FitConfig], text: str) -> None:
+    """Add a command that trains what a configuration class describes."""
+
+    @with_settings(config_type)
+    def train(
+        *,
+        given: Mapping[str, Any],
+        out: Out = None,
+        overwrite: Overwrite = False,
+        workers: Workers = 1,
+        config: ConfigFile = None,
+        json: Json = False,
+        quiet: Quiet = False,
+    ) -> None:
+        how = {"out": out, "overwrite": overwrite, "workers": workers}
+        _experiment(config_type, given, config, as_json=json, quiet=quiet, **how)
+
+    app.command(name, help=text)(train)
 
 
-@app.command()
-@with_settings(GridConfig)
-def grid(
-    *,
-    given: Mapping[str, Any],
-    out: Out = None,
-    overwrite: Overwrite = False,
-    workers: Workers = 1,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train a grid of settings, select on validation, and print the hyper-parameter table."""
-    _experiment(
-        GridConfig,
-        given,
-        config,
-        out=out,
-        overwrite=overwrite,
-        workers=workers,
-        as_json=json,
-        quiet=quiet,
-    )
+_add_training(
+    "fit", FitConfig, "Train folds x seeds of one setting on a cache, and write a run directory."
+)
+_add_training(
+    "grid",
+    GridConfig,
+    "Train a grid of settings, select on validation, and print the hyper-parameter table.",
+)
 
 
 @app.command()

@@ -8,10 +8,13 @@ import only those above them:
     config      flags, environment and files -> one frozen configuration
     progress    bars or plain lines on stderr
     audio       decode, cut, mix, resample
-    corpora     one reader a file: demo, manifest
+    corpora     one reader a file: demo, manifest, iemocap, msp_podcast, crema_d
     pooling     frames -> one vector
     encoders    waveforms or texts -> frames and a mask
     batching    which utterances share a batch
     store       the cache: `open_cache`, `write_cache`, `verify_cache`
+    sources     what there is to encode, looked at but not decoded
+    former      what a cache already has of it
+    encoding    decode ahead, encode, pool
     extract     all of it together
 """

@@ -3,7 +3,8 @@
 Nothing is imported here, so that the command line starts fast; take names from their modules, which
 import only those above them:
 
-    settings    what can be told, completed and checked
+    options     what can be told, as typed configuration classes
+    settings    what was told, completed and checked
     data        cache -> aligned arrays under a label policy
     folds       training, validation and test parts
     floors      predictions that look at no input

@@ -250,7 +250,7 @@ def _described(fold: Fold) -> dict[str, Any]:
 
 
 def _predictions(dataset: Dataset, found: Any, by_fold: Sequence[RunSettings]) -> bytes:
-    from amber_heads.summary import test_predictions, validation_predictions
+    from amber_heads.summary import out_of_fold_predictions, validation_predictions
 
     fold_of = np.full(len(dataset), -1, dtype=np.int64)
     test_set = text_array([""] * len(dataset))
@@ -264,7 +264,7 @@ def _predictions(dataset: Dataset, found: Any, by_fold: Sequence[RunSettings]) -
         **{name: dataset.columns[name] for name in ("speaker", "dialogue", "session")},
         "fold": fold_of,
         "test_set": test_set,
-        "test": test_predictions(found, by_fold),
+        "test": out_of_fold_predictions(found, by_fold),
         "validation": validation_predictions(found, by_fold),
     }
     attributes = {"classes": dataset.classes, "heads": found.heads, "seeds": found.seeds}

@@ -5,7 +5,7 @@ the stack's settings, and gives one number an utterance. What each is made of st
 amber2.py, balance.py and divergence.py, and is at hand here too.
 
 A new loss is a function like `_js` below and an entry in `LOSSES`; one with a student finds it
-first on the head axis.
+first on the head axis. What a loss listens to stands in `options.LOSS_SETTINGS`.
 """
 
 from __future__ import annotations
@@ -63,14 +63,12 @@ class Loss:
 
     Attributes:
         needs_student: One head is the student, and stands first on the head axis.
-        settings: The settings that have an effect with it; others are refused.
         compute: From log-probabilities (run, batch, head, class), targets (run, batch, class) and
             the stack's terms to one loss an utterance, (run, batch).
     """
 
     name: str
     needs_student: bool
-    settings: tuple[str, ...]
     compute: Callable[[Tensor, Tensor, LossTerms], Tensor]
 
 
@@ -125,23 +123,14 @@ def _js(
     return js_divergence(log_heads, target.log().unsqueeze(-2)).sum(-1)
 
 
-_AMBER2_SETTINGS = (
-    "student",
-    "lambda_rai",
-    "lambda_mai",
-    "kappa",
-    "expert_loss",
-    "attach_weights",
-)
-
 #: Every loss by its name. Without a student, each head is trained by itself: the sum over heads.
 LOSSES: dict[str, Loss] = {
     loss.name: loss
     for loss in (
-        Loss("amber2", True, _AMBER2_SETTINGS, _amber2),
-        Loss("cb-ce", False, (), _class_balanced),
-        Loss("soft-ce", False, (), _soft_cross_entropy),
-        Loss("kl", False, (), _kl),
-        Loss("js", False, (), _js),
+        Loss("amber2", True, _amber2),
+        Loss("cb-ce", False, _class_balanced),
+        Loss("soft-ce", False, _soft_cross_entropy),
+        Loss("kl", False, _kl),
+        Loss("js", False, _js),
     )
 }

@@ -148,7 +148,7 @@ def curve_rows(results: Results) -> list[dict[str, object]]:
     ]
 
 
-def test_predictions(
+def out_of_fold_predictions(
     results: Results, by_fold: Sequence[RunSettings]
 ) -> Float[np.ndarray, "seed head utterance class"]:
     """Out-of-fold distributions of the selected settings; NaN where no fold tests an utterance."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from amber_heads import losses
 from amber_heads.losses import LOSSES, LossTerms
+from amber_heads.options import LOSS_SETTINGS
 
 NUM_RUNS, NUM_ROWS, NUM_HEADS, NUM_CLASSES = 4, 6, 3, 5
 
@@ -42,9 +43,9 @@ def test_the_names_are_those_of_the_command_line() -> None:
     assert list(LOSSES) == ["amber2", "cb-ce", "soft-ce", "kl", "js"]
     assert all(name == loss.name for name, loss in LOSSES.items())
     assert [loss.name for loss in LOSSES.values() if loss.needs_student] == ["amber2"]
-    assert set(LOSSES["amber2"].settings) == {
-        "student", "lambda_rai", "lambda_mai", "kappa", "expert_loss", "attach_weights"
-    }  # fmt: skip
+    assert list(LOSS_SETTINGS) == list(LOSSES)
+    for name, loss in LOSSES.items():
+        assert loss.needs_student == ("student" in LOSS_SETTINGS[name])
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -116,7 +117,7 @@ def test_losses_without_a_student_sum_over_heads(name: str) -> None:
                 "js": lambda p, y, w: losses.js_divergence(p, y.log()),
             }[name](log_p, y, weights)
     torch.testing.assert_close(stacked, expected, rtol=1e-12, atol=1e-14)
-    assert not LOSSES[name].settings
+    assert not LOSS_SETTINGS[name]
     # What a loss says has no effect has none.
     others = dataclasses.replace(terms, kappa=terms.kappa + 1, lambda_mai=terms.lambda_mai + 1)
     assert torch.equal(LOSSES[name].compute(log_heads, target, others), stacked)

@@ -15,12 +15,10 @@ from amber_heads.settings import RunSettings
 from amber_heads.summary import (
     Results,
     curve_rows,
+    out_of_fold_predictions,
     read_at_another_head,
     run_rows,
     validation_predictions,
-)
-from amber_heads.summary import (
-    test_predictions as predictions_on_test,
 )
 from tests.reference_data import settings
 from tests.reference_results import FOLDS, HEADS, NUM_CLASSES, TARGET, diverged_result, made_result
@@ -118,7 +116,7 @@ def test_every_metric_is_there_for_every_head_test_set_and_floor() -> None:
 
 def test_each_fold_is_read_with_its_own_settings() -> None:
     results, choice = made_results(AMBER2, JS), [AMBER2, JS, AMBER2]
-    stored, found = predictions_on_test(results, choice), results.chosen(choice)
+    stored, found = out_of_fold_predictions(results, choice), results.chosen(choice)
     for s, seed in enumerate(SEEDS):
         for fold, one in enumerate(choice):
             wanted = results.result(one, fold, seed).tests["test"]
@@ -131,7 +129,7 @@ def test_each_fold_is_read_with_its_own_settings() -> None:
 def test_stored_predictions_lie_at_their_utterances_and_nan_elsewhere() -> None:
     results = made_results()
     tested, validated = (
-        predictions_on_test(results, [AMBER2] * 3),
+        out_of_fold_predictions(results, [AMBER2] * 3),
         validation_predictions(results, [AMBER2] * 3),
     )
     assert tested.shape == (3, 3, 40, NUM_CLASSES)
@@ -182,7 +180,7 @@ def test_official_test_sets_are_judged_each_by_itself() -> None:
         wanted = [by_hand(TARGET[part], one.tests[name][:, 1])["js"] for one in made]
         assert found[name]["js"]["per_seed"] == pytest.approx(wanted, abs=1e-9)
         assert np.isnan(found[name]["js"]["fold_std"])
-    stored = predictions_on_test(results, [JS])
+    stored = out_of_fold_predictions(results, [JS])
     assert np.isnan(stored[:, :, 17:]).all()
     assert np.isfinite(stored[:, :, :17]).all()
 

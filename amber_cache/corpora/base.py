@@ -6,13 +6,16 @@ A reader turns a folder or a file into a `Corpus`: it reads descriptions, never 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from amber_cache.errors import CorpusError
 from amber_cache.records import Corpus, Utterance, Vote
+
+#: How many lines of a kind are told in full.
+NUM_TOLD = 5
 
 
 @runtime_checkable
@@ -53,3 +56,11 @@ def attach_votes(
     """Give each utterance its votes, and sort by id."""
     with_votes = (replace(one, votes=tuple(votes.get(one.id, ()))) for one in utterances)
     return tuple(sorted(with_votes, key=lambda one: one.id))
+
+
+def told(noted: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Warnings of what was read past: the first few lines of each kind, and how many there are."""
+    for kind, lines in noted.items():
+        yield from lines[:NUM_TOLD]
+        if len(lines) > NUM_TOLD:
+            yield f"{kind}: {len(lines) - NUM_TOLD} more, {len(lines)} in all"

@@ -22,6 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
+from amber_cache.corpora.base import told
 from amber_cache.errors import CorpusError
 from amber_cache.records import Corpus, Utterance, Vote
 
@@ -61,7 +62,7 @@ _LINE_END = re.compile(r"\r*\n|\r")
 _AUDIO_NAMES = {"1040_ITH_SAD_XX": "1040_ITH_SAD_X"}
 
 #: How many of a kind of warning are told in full, and the most votes a row may count.
-_NUM_TOLD, _MOST_VOTES = 5, 1_000
+_MOST_VOTES = 1_000
 
 
 @dataclass(slots=True)
@@ -102,16 +103,8 @@ def read_crema_d(root: Path | None, *, votes_file: Path | None = None) -> Corpus
         root=folder,
         utterances=tuple(utterances),
         modalities=("audio", "text") if audio else ("text",),
-        warnings=tuple(_told(notes)),
+        warnings=tuple(told(notes)),
     )
-
-
-def _told(notes: _Notes) -> Iterator[str]:
-    """The first few of each kind, and how many there are."""
-    for kind, lines in notes.items():
-        yield from lines[:_NUM_TOLD]
-        if len(lines) > _NUM_TOLD:
-            yield f"{kind}: {len(lines) - _NUM_TOLD} more, {len(lines)} in all"
 
 
 def _find_table(root: Path) -> Path:
@@ -184,7 +177,7 @@ def _read_votes(table: Path, names: Mapping[int, str], notes: _Notes) -> dict[st
         if kind == "multimodal":
             clip.consensus = LABELS.get(row.get("emoVote", ""), "")
     if not clips:
-        raise CorpusError(f"{table}: has no row that can be read; {next(_told(notes), '')}")
+        raise CorpusError(f"{table}: has no row that can be read; {next(told(notes), '')}")
     return clips
 
 

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from amber_cache.corpora.base import told
 from amber_cache.errors import CorpusError
 from amber_cache.records import Corpus, Rating, Utterance, Vote
 
@@ -63,8 +64,6 @@ _TRANSCRIPTION = re.compile(r"(Ses0\d[FM]_\w+)\s*\[[^\]]*\]\s*:?\s*(.*)")
 #: A carriage return too many before a line feed makes no blank line.
 _LINE_END = re.compile(rb"\r*\n|\r")
 
-#: How many of a kind are told in full.
-_NUM_TOLD = 5
 
 #: Takes the kind of what was read past, its place, and what to say of it.
 _Note: TypeAlias = Callable[[str, object, str], None]
@@ -112,20 +111,12 @@ def read_iemocap(root: Path | None, *, votes_file: Path | None = None) -> Corpus
         utterances=tuple(sorted(found, key=lambda one: one.id)),
         protocol="iemocap-4",
         modalities=modalities,
-        warnings=tuple(_told(noted)),
+        warnings=tuple(told(noted)),
     )
 
 
 def _add_note(noted: dict[str, list[str]], kind: str, place: object, text: str) -> None:
     noted[kind].append(f"{place}: {text}")
-
-
-def _told(noted: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """The first few of each kind, and how many there are."""
-    for kind, lines in noted.items():
-        yield from lines[:_NUM_TOLD]
-        if len(lines) > _NUM_TOLD:
-            yield f"{kind}: {len(lines) - _NUM_TOLD} more, {len(lines)} in all"
 
 
 def _release(root: Path) -> Path:

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+from amber_cache.corpora.base import NUM_TOLD
 from amber_cache.errors import CorpusError
 from amber_cache.records import Rating, Vote
 
@@ -66,8 +67,6 @@ _RATER_COLUMNS = ("workers", "workerid", "worker")
 _ANSWER_FIELDS = ("EmoClass_Major", "EmoClass_Second", "EmoAct", "EmoVal", "EmoDom")
 _ANSWER_COLUMNS = tuple(name.lower() for name in _ANSWER_FIELDS)
 
-#: How many of a kind are told in full.
-_NUM_TOLD = 5
 
 #: A label, and whether it is the primary choice.
 _Choice: TypeAlias = tuple[str, bool]
@@ -95,7 +94,7 @@ class Notes:
     def add(self, kind: str, place: Path | str, text: str, *, line: int = 0) -> None:
         """Note one; a line of 0 is no line."""
         self._counts[kind] += 1
-        if self._counts[kind] <= _NUM_TOLD:
+        if self._counts[kind] <= NUM_TOLD:
             where = f"{place}, line {line}" if line else f"{place}"
             self._told.setdefault(kind, []).append(f"{where}: {text}")
 
@@ -103,8 +102,8 @@ class Notes:
         """The lines to show."""
         for kind, lines in self._told.items():
             yield from lines
-            if (count := self._counts[kind]) > _NUM_TOLD:
-                yield f"{kind}: {count - _NUM_TOLD} more, {count} in all"
+            if (count := self._counts[kind]) > NUM_TOLD:
+                yield f"{kind}: {count - NUM_TOLD} more, {count} in all"
 
 
 @dataclass(slots=True)
