@@ -6,9 +6,14 @@ import os
 import shutil
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.commands import amber
+
+# The same examples every time, and no deadline: a busy machine is no reason to fail.
+hypothesis.settings.register_profile("amber", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("amber")
 
 
 @pytest.fixture(autouse=True)
