@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from amber_cache.errors import ConfigError
+from amber_cache.records import Listing
 
 #: `modality=name` pairs, as `--encoder` takes them.
 Pairs = tuple[tuple[str, str], ...]
@@ -328,6 +329,14 @@ def _text(value: object) -> str:
     return value
 
 
+def _listing(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(_listing, value)) + ("," if len(value) == 1 else "")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _text(value)
+
+
 def _path(value: object) -> Path:
     if not isinstance(value, str | Path):
         raise ValueError(f"{value!r} is no path; put it in quotes")
@@ -366,6 +375,7 @@ def _one_line(error: Exception) -> str:
 
 _SCALARS: dict[Any, Callable[[Any], Any]] = {
     str: _text,
+    Listing: _listing,
     int: _integer,
     float: _number,
     bool: _truth,

@@ -83,7 +83,8 @@ class ExtractReport:
         if self.num_without_votes:
             parts.append(f"{self.num_without_votes} without votes")
         parts.append(f"{len(self.failures)} failed")
-        done = "written" if self.written else "nothing was missing"
+        nothing = "nothing new" if self.failures else "nothing was missing"
+        done = "written" if self.written else nothing
         return f"{self.cache}: {done}: {', '.join(parts)}"
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import NewType, TypeAlias
 
 Seconds: TypeAlias = float
 Hertz: TypeAlias = int
+
+#: Several values in one text, parted by commas; a file may write them as a list.
+Listing = NewType("Listing", str)
 
 #: One vocabulary for all corpora, in class order; a manifest may bring more labels.
 LABELS: tuple[str, ...] = (

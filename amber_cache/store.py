@@ -239,11 +239,11 @@ class Cache:
             or encoder.replace("/", "--") == name
         ]
         if len(chosen) != 1:
-            asked = f"--encoder {modality}={encoder} is" if encoder else "without --encoder it is"
-            state = "several" if chosen else "none"
+            which = f"{modality}={encoder}" if encoder else modality
+            count = f"{len(chosen)} embeddings" if chosen else "no embeddings"
             raise CacheError(
-                f"{self.path}: {asked} {state} of the {modality} embeddings; "
-                f"name one of: {', '.join(names)}"
+                f"{self.path}: holds {count} that could be {which}; name one with --encoder "
+                f"{modality}=NAME, of: {', '.join(names)}"
             )
         return chosen[0]
 

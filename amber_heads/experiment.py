@@ -167,7 +167,8 @@ def _device(config: FitConfig) -> str:
         raise ConfigError(f"--device {config.device}: must be cpu, cuda or cuda:N")
     if config.device != "cpu" and not torch.cuda.is_available():
         raise ConfigError(
-            f"--device {config.device}: no CUDA device is available here; leave it out for the CPU"
+            f"--device {config.device}, or --gpu: no CUDA device is available here; "
+            "leave it out for the CPU"
         )
     if int(config.device.partition(":")[2] or 0) >= max(1, torch.cuda.device_count()):
         raise ConfigError(

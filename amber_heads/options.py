@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from amber_cache.records import Listing
+
 FUSION = "fusion"
 
 LossName = Literal["amber2", "cb-ce", "soft-ce", "kl", "js"]
@@ -72,7 +74,7 @@ class FitConfig:
     text_encoder: Annotated[str | None, "short for --encoder text=NAME"] = None
     modalities: Annotated[tuple[str, ...], "which of the cache's to use; all by default"] = ()
     protocol: Annotated[str | None, "label preset; the corpus's own by default"] = None
-    classes: Annotated[str | None, 'in order, merged with "+": "neutral,happy+excited"'] = None
+    classes: Annotated[Listing | None, 'in order, merged with "+": "neutral,happy+excited"'] = None
     keep: Annotated[
         Literal["all-in", "any-vote", "majority-mass", "consensus"] | None,
         "which utterances have a soft label",
@@ -96,7 +98,7 @@ class FitConfig:
         float | None, "weight of each expert's own JS to the raters [default: 0; 1 if unimodal]"
     ] = None
     attach_weights: Annotated[bool | None, "let gradients through the experts' weights"] = None
-    seeds: Annotated[str, "how many, or a list: 0,7"] = "5"
+    seeds: Annotated[Listing, "how many, or a list: 0,7"] = Listing("5")
     epochs: Annotated[int, "at most; the best by validation is kept"] = 30
     batch_size: Annotated[int, "utterances a step; the last, partial batch is kept"] = 128
     lr: Annotated[float, "AdamW's learning rate"] = 3e-4

@@ -12,6 +12,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from amber_cache.errors import ConfigError
+from amber_cache.records import Listing
 from amber_heads.options import (
     DEFAULT_GRID,
     FUSION,
@@ -35,6 +36,9 @@ __all__ = [
     "heads_of",
     "parse_seeds",
 ]
+
+#: The level of amber.toml among the origins of settings; see `complete`.
+FILE_LEVEL = 1
 
 #: How many seeds `--seeds N` may ask for: more is a seed taken for a number of seeds.
 MOST_SEEDS = 1000
@@ -224,6 +228,8 @@ def _axes(config: FitConfig, origins: Mapping[str, int]) -> dict[str, tuple[Any,
     axes = _parsed_axes(config if config.grid else replace(config, grid=DEFAULT_GRID))
     for name in tuple(axes):
         level, level_of_grid = origins.get(name, 0), origins.get("grid", 0)
+        if level <= FILE_LEVEL:  # what amber.toml sets for every command takes no axis away
+            continue
         fixed = getattr(config, name) != _DEFAULTS[name]
         if level > level_of_grid if config.grid else fixed:
             del axes[name]
@@ -310,9 +316,9 @@ def _axis_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _listed(seeds: Sequence[int]) -> str:
+def _listed(seeds: Sequence[int]) -> Listing:
     """As `parse_seeds` reads a list, one seed too."""
-    return ",".join(map(str, seeds)) + ","
+    return Listing(",".join(map(str, seeds)) + ",")
 
 
 def _has_twins(numbers: Sequence[int]) -> bool:

@@ -235,10 +235,26 @@ def _heading(summary: Mapping[str, Any], title: str, test: str) -> str:
     )
 
 
+def _below_the_floor(summary: Mapping[str, Any]) -> list[str]:
+    """The heads that are no better on js than predicting the training mean."""
+    notes = []
+    flat = summary["floors"].get("training mean")
+    for test in summary["test_sets"] if flat else ():
+        floor = flat[test]["js"]["mean"]
+        heads = summary["selected"]["heads"].items()
+        found = {head: by_test[test]["js"]["mean"] for head, by_test in heads}
+        below = [head for head, js in found.items() if js is not None and not js < floor]
+        if below:
+            where = f" on {test}" if len(summary["test_sets"]) > 1 else ""
+            notes.append(f"NO BETTER THAN THE TRAINING MEAN on js{where}: {', '.join(below)}.")
+    return notes
+
+
 def _system_notes(summary: Mapping[str, Any]) -> list[str]:
     """What was trained, and how far the heads' figures can be compared."""
     selected = summary["selected"]
-    notes = []
+    notes = ["Bold: the head that the settings are judged by, not the best figure."]
+    notes += _below_the_floor(summary)
     if _is_search(summary):
         notes.append(f"Settings selected {_rule(summary)}.")
     elif told := _amber2_settings(selected["settings"][0]):

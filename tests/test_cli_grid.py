@@ -219,3 +219,16 @@ def test_students_on_an_axis_are_each_judged_by_their_own_head(place: Path) -> N
         one["student"] for one in grid.summary["selected"]["settings"]
     ]
     assert re.search("Figures of the head audio or fusion, on test", grid.finished.out)
+
+
+def test_lists_and_numbers_in_amber_toml_are_read(workplace: Path) -> None:
+    (workplace / "amber.toml").write_text(
+        'classes = ["neutral", "happy+excited", "angry", "sad"]\n'
+        "seeds = 1\nkappa = 8\nepochs = 1\nhidden = 4\n[grid]\nkappa = [2, 4]\n"
+    )
+    done = amber("grid", "--json", cwd=workplace)
+    assert done.status == 0, done.err
+    summary = json.loads(done.out)
+    assert [one["settings"]["kappa"] for one in summary["configurations"]] == [2, 4]
+    assert summary["classes"] == ["neutral", "happy", "angry", "sad"]
+    assert summary["seeds"] == [0]

@@ -77,7 +77,10 @@ OPTIONS = [
     ("--modalities audio,face", "the cache has no face; it has audio, text"),
     ("--encoder audio", "--encoder: 'audio' is not of the form NAME=VALUE"),
     ("--encoder face=mel", "--encoder face=...: the modalities are audio, text"),
-    ("--audio-encoder wavlm", "none of the audio embeddings; name one of: mel"),
+    (
+        "--audio-encoder wavlm",
+        "no embeddings that could be audio=wavlm; name one with --encoder audio=NAME, of: mel",
+    ),
     (
         "--audio-encoder mel --encoder audio=hash",
         "--audio-encoder and --encoder audio=... disagree",
@@ -144,7 +147,9 @@ def test_an_unknown_command_gets_a_hint(place: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 def test_cuda_is_refused_where_there_is_none(place: Path) -> None:
     line = _refused(place, "fit", *FAST, "--device", "cuda")
-    assert line == "--device cuda: no CUDA device is available here; leave it out for the CPU"
+    assert line == (
+        "--device cuda, or --gpu: no CUDA device is available here; leave it out for the CPU"
+    )
 
 
 def _official(*splits: str) -> list[object]:

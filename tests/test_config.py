@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from amber_cache.config import ExtractConfig, Origin, Pairs, coerce, resolve, settings_of
 from amber_cache.errors import ConfigError
+from amber_cache.records import Listing
 from tests.commands import amber
 from tests.made_corpora import assert_refused, make_corpus
 
@@ -236,3 +237,17 @@ def test_every_setting_has_a_help_text_and_a_default() -> None:
     described = {setting.name: setting.described for setting in settings_of(ExtractConfig)}
     assert described["cache"].endswith("[default: data/cache.h5]")
     assert described["layer"].endswith("[default: -1]")
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [("0,7", "0,7"), (5, "5"), ([0, 7], "0,7"), ([7], "7,"), (["a", "b"], "a,b")],
+)
+def test_a_listing_may_be_a_number_or_a_list_in_a_file(value: object, wanted: str) -> None:
+    assert coerce(Listing, value) == wanted
+
+
+@pytest.mark.parametrize("value", [True, 0.5, {"a": 1}, [0.5]])
+def test_a_listing_of_something_else_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="is no text"):
+        coerce(Listing, value)

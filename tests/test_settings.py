@@ -90,8 +90,14 @@ def test_the_default_grid_is_the_papers() -> None:
 
 
 def test_a_setting_fixes_an_axis_of_the_default_grid() -> None:
-    cells = _cells(GridConfig(kappa=4.0), kappa=FILE)
+    cells = _cells(GridConfig(kappa=4.0), kappa=ENVIRONMENT)
     assert cells == [("amber2", weight, 4) for weight in (0.3, 0.5, 0.7)]
+
+
+def test_what_a_file_sets_for_every_command_takes_no_axis_away() -> None:
+    assert len(_cells(GridConfig(kappa=3.0), kappa=FILE)) == 9
+    axis = GridConfig(kappa=3.0, grid=(("kappa", "2,8"),))
+    assert [kappa for _, _, kappa in _cells(axis, kappa=FILE, grid=FILE)] == [2, 8]
 
 
 def test_cells_that_come_to_the_same_are_one() -> None:

@@ -266,6 +266,21 @@ def test_bold_rows_are_the_judged_ones() -> None:
     assert r"\textbf{fusion} & \textbf{0.250 $\pm$ 0.010} &" in to_latex(table)
 
 
+def test_a_head_that_is_no_better_than_the_training_mean_is_named() -> None:
+    summary = _summary()
+    figures = {"test": {"js": {"mean": 0.25, "std": 0.0}}}
+    summary["floors"]["training mean"] = {"test": {**_floor_of(summary), **figures["test"]}}
+    assert any(
+        "NO BETTER THAN THE TRAINING MEAN on js: " in n for n in results_table(summary).notes
+    )
+    summary["floors"]["training mean"]["test"]["js"]["mean"] = 0.9
+    assert not any("NO BETTER" in note for note in results_table(summary).notes)
+
+
+def _floor_of(summary: dict[str, Any]) -> dict[str, Any]:
+    return dict(next(iter(summary["floors"].values()))["test"])
+
+
 def _engine() -> Sequence[str] | None:
     if found := shutil.which("tectonic"):
         return [found]

@@ -32,5 +32,5 @@ def test_gpu_is_short_for_the_device_and_refused_where_there_is_none(workplace: 
         pytest.skip("there is a CUDA device here")
     done = amber("fit", *SMALL, "--gpu", cwd=workplace)
     assert done.status == 2
-    assert done.err.startswith("amber: --device cuda: no CUDA device is available here")
+    assert done.err.startswith("amber: --device cuda, or --gpu: no CUDA device is available")
     assert done.err.count("\n") == 1

@@ -39,6 +39,8 @@ def read_demo(root: Path | None = None, *, votes_file: Path | None = None) -> Co
                 protocol="demo-4",
                 encoders=(("audio", "mel"), ("text", "hash")),
             )
+    if root is not None and root.is_file():
+        raise CorpusError(f"{root}: is a file, not the demo corpus; give --corpus manifest with it")
     where = root if root is not None else Path("data/demo")
     raise CorpusError(
         f"{where}: the demo corpus is not there (no manifest.csv); "

@@ -176,7 +176,8 @@ def _from_hub(name: str, *, builtin: str) -> Path:
         ) from error
     except Exception as error:  # the client lets through what its HTTP libraries raise
         raise EncoderError(
-            f"encoder {name}: the hub can't be reached and the model is not in its cache "
+            f"encoder {name}: there is no such folder here, the hub can't be reached and the model "
+            f"is not in its cache "
             f"({one_line(error)}); {way_out}"
         ) from error
     return folder
