@@ -239,11 +239,11 @@ class Cache:
             or encoder.replace("/", "--") == name
         ]
         if len(chosen) != 1:
-            which = f"{modality}={encoder}" if encoder else modality
-            count = f"{len(chosen)} embeddings" if chosen else "no embeddings"
+            share = "several" if chosen else "none"
+            meant = f" can be {encoder!r}" if encoder else " can be meant"
             raise CacheError(
-                f"{self.path}: holds {count} that could be {which}; name one with --encoder "
-                f"{modality}=NAME, of: {', '.join(names)}"
+                f"{self.path}: {share} of the {modality} embeddings{meant}; "
+                f"name one with --encoder {modality}=NAME: {', '.join(names)}"
             )
         return chosen[0]
 

@@ -79,7 +79,7 @@ OPTIONS = [
     ("--encoder face=mel", "--encoder face=...: the modalities are audio, text"),
     (
         "--audio-encoder wavlm",
-        "no embeddings that could be audio=wavlm; name one with --encoder audio=NAME, of: mel",
+        "none of the audio embeddings can be 'wavlm'; name one with",
     ),
     (
         "--audio-encoder mel --encoder audio=hash",

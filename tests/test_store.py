@@ -363,7 +363,7 @@ def test_embeddings_by_name_and_by_encoder(tmp_path: Path) -> None:
         assert cache.embeddings("audio", "mel").name == "mel"
         with pytest.raises(CacheError, match=r"several.*mel, mel@layer9, org--w2v"):
             cache.embeddings("audio")
-        with pytest.raises(CacheError, match=r"audio=wavlm is none.*mel, mel@layer9"):
+        with pytest.raises(CacheError, match=r"none of the audio .* 'wavlm'.*: mel, mel@layer9"):
             cache.embeddings("audio", "wavlm")
         with pytest.raises(CacheError, match="no face embeddings; there are: audio, text"):
             cache.embeddings("face")
