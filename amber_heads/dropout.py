@@ -27,21 +27,31 @@ class Dropout:
             if self._active
         }
 
-    def draw(self, batch: int, *, like: Tensor) -> list[Float[Tensor, "run batch hidden"]] | None:
+    def draw(
+        self, runs: range, batch: int, *, like: Tensor
+    ) -> list[Float[Tensor, "run hidden batch"]] | None:
         """The next step's multipliers of each head's hidden layer, 0 or 1 / (1 - p).
 
-        None where no run drops anything. A run whose own batch is shorter than `batch` takes the
-        first of its rows: every draw is for the settings' whole batch size.
+        None where no run drops anything. A short batch takes the first of what is drawn for the
+        settings' whole batch size.
+
+        Args:
+            runs: Those that take the step; all that share a draw with one of them.
+            batch: Utterances.
+            like: Whose type and device they get.
         """
         if not self._active:
             return None
-        size = (self._runs[0].settings.batch_size, self._architecture.hidden)
+        own = [self._runs[r] for r in runs]
+        size = (own[0].settings.batch_size, self._architecture.hidden)
+        needed = {(run.seed, run.fold, head) for run in own for head in self._architecture.heads}
         drawn = {
             key: torch.rand(size, generator=generator, dtype=torch.float64)[:batch]
             for key, generator in self._generators.items()
+            if key in needed
         }
         return [
-            torch.stack([_multiplier(drawn[r.seed, r.fold, head], r) for r in self._runs]).to(like)
+            torch.stack([_multiplier(drawn[r.seed, r.fold, head], r) for r in own]).to(like).mT
             for head in self._architecture.heads
         ]
 

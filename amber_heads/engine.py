@@ -2,9 +2,9 @@
 
 A run's result depends on the run alone. Its initialisation comes from (seed, head), its minibatch
 order from (seed, fold, epoch) and its dropout from (seed, fold, epoch, head), never from what
-shares its stack. Runs of unlike folds have unlike batches: a shorter batch is padded with rows of
-weight 0, and a run that has no batch left in an epoch rests until the next. The rows that pad are
-of the run's own part, so that an utterance that it never sees can't reach it, infinite or not.
+shares its stack. Runs of unlike folds come to their last, partial batch at unlike steps: each step
+goes through neighbours whose batches are of one size together, so that nothing is ever padded.
+Runs of one fold and seed share their minibatches. A run that has stopped leaves the stack.
 """
 
 from __future__ import annotations
@@ -20,16 +20,26 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 
 from amber_heads.dropout import Dropout
-from amber_heads.heads import forward, initial_parameters
-from amber_heads.losses import LOSSES, LossTerms, expert_weights, js_divergence
+from amber_heads.heads import StackedViews, initial_parameters
+from amber_heads.losses import js_divergence
 from amber_heads.material import Material, minibatches
+from amber_heads.network import (
+    Activations,
+    Deltas,
+    Minibatches,
+    backward,
+    forward,
+    parameter_gradients,
+)
+from amber_heads.objective import Objective
+from amber_heads.records import Records
 from amber_heads.runs import Run
 
 #: AdamW's constants, PyTorch's defaults.
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
-#: Utterances that are predicted at once, over all runs of a stack.
-PREDICTION_ROWS = 65_536
+#: Utterances of each run that are predicted at once.
+PREDICTION_ROWS = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,242 +91,202 @@ def train_stack(
         stack.train_epoch(epoch)
         stack.validate(epoch)
         on_epoch(epoch)
+        stack.dismiss(epoch)
+        if not stack.runs:
+            break
     return stack.results()
 
 
 class Stack:
-    """Runs that train as one: parameters, optimiser state, the best rows so far and the curves."""
+    """Runs that train as one.
+
+    Attributes:
+        runs: Those that still train, by fold.
+        rows: Their parameters, (R, P).
+    """
 
     def __init__(self, runs: Sequence[Run], material: Material) -> None:
         shapes = {(r.settings.hidden, r.settings.batch_size, r.settings.epochs) for r in runs}
         if len(shapes) != 1:
             raise ValueError(f"a stack needs runs of one width, batch size and length: {shapes}")
         ((hidden, self.batch_size, self.epochs),) = shapes
-        self.runs, self.material = tuple(runs), material
+        self.all_runs, self.material = tuple(runs), material
         self.architecture = material.architecture(hidden)
         self.heads = self.architecture.heads
-        self._start_parameters()
-        self._read_settings()
-        num_runs, num_heads = len(self.runs), len(self.heads)
-        self.training_loss = np.full((self.epochs, num_runs), np.nan)
-        self.validation_js = np.full((self.epochs, num_runs, num_heads), np.nan)
-        self.expert_weights = np.full((self.epochs, num_runs, num_heads), np.nan)
-        self.best = torch.full_like(self.rows, math.nan)
-        self.best_js: np.ndarray = np.full((num_runs, num_heads), np.inf)
-        self.best_epoch: np.ndarray = np.zeros((num_runs, num_heads), dtype=np.int64)
+        # Runs of one fold and seed are neighbours, since they share minibatches.
+        self.places = sorted(range(len(runs)), key=lambda r: (runs[r].fold, runs[r].seed, r))
+        self.runs = tuple(runs[place] for place in self.places)
+        self.rows = self._initial_rows()
+        self.moment1, self.moment2 = torch.zeros_like(self.rows), torch.zeros_like(self.rows)
+        self.steps = torch.zeros(len(runs), dtype=torch.float32, device=material.device)
+        # On a CPU one run's gradient at a time, so that it is still near the cores when it is used.
+        self.tile = 1 if material.device == "cpu" else len(runs)
+        self.gradient = torch.empty_like(self.rows[: self.tile])
+        self.records = Records(len(runs), len(self.heads), self.epochs)
+        self.best = torch.full_like(self.rows, math.nan)  # in the order of `all_runs`
+        self._lay_out()
 
     def train_epoch(self, epoch: int) -> None:
         """Go once through every run's training part."""
         total = torch.zeros(len(self.runs), dtype=torch.float64, device=self.material.device)
         dropout = Dropout(self.runs, self.architecture, epoch=epoch)
-        for index, weight, active in self._steps(epoch):
-            keep = dropout.draw(index.shape[1], like=self.rows)
-            loss = self.step(index, weight, active, keep=keep)
-            total += loss.double() * weight.sum(dim=1)
+        for runs, index in self._steps(epoch):
+            keep = dropout.draw(runs, index.shape[1], like=self.rows)
+            total[runs.start : runs.stop] += self.step(runs, index, keep=keep) * index.shape[1]
         sizes = [len(self.material.folds[run.fold].train) for run in self.runs]
-        self.training_loss[epoch - 1] = total.cpu().numpy() / np.array(sizes)
+        self.records.training_loss[epoch - 1, self.places] = total.cpu().numpy() / np.array(sizes)
 
+    @torch.no_grad()
     def step(
         self,
-        index: Int[Tensor, "run batch"],
-        weight: Float[Tensor, "run batch"],
-        active: Sequence[int],
+        runs: range,
+        index: Int[Tensor, "shared batch"],
         *,
-        keep: Sequence[Float[Tensor, "run batch hidden"]] | None = None,
+        keep: Sequence[Float[Tensor, "run hidden batch"]] | None = None,
     ) -> Float[Tensor, " run"]:
-        """One optimiser step of the active runs, those with utterances in their batch.
+        """One optimiser step of some neighbours, whose minibatches are of one size.
 
-        Gives the mean loss of each run's batch.
+        Args:
+            runs: Places in `self.runs`.
+            index: Utterances of each (fold, seed) among them, in order.
+            keep: See `network.forward`.
+
+        Returns:
+            The mean loss of each run's batch.
         """
-        inputs = self.material.batch(index, self.fold)
-        log_heads = forward(self.architecture, self.tensors, inputs, keep=keep)
-        losses = self._losses(log_heads, self.material.target[index])
-        per_run = (losses * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1)
-        gradients = torch.autograd.grad(per_run.sum(), tuple(self.tensors.values()))
-        for view, gradient in zip(self.gradient_views, gradients, strict=True):
-            view.copy_(gradient)
-        self._adamw(active)
-        return per_run.detach()
+        part = self._part(runs)
+        inputs = Minibatches(self.material.batch(index, part.shared_fold), part.of_run)
+        done = forward(self.architecture, part.views, inputs, keep=keep)
+        with torch.enable_grad():
+            logits = done.logits.detach().requires_grad_()
+            target = self.material.target[index][part.of_run]
+            losses = part.objective.losses(logits.log_softmax(-1), target).mean(dim=1)
+            (gradient,) = torch.autograd.grad(losses.sum(), logits)
+        deltas = backward(self.architecture, part.views, done, gradient, keep=keep)
+        self._update(done, deltas, runs)
+        return losses.detach()
 
     def validate(self, epoch: int) -> None:
         """Judge every head on its run's validation part, and keep the rows that are best so far."""
-        parts = [self.material.folds[run.fold].validation for run in self.runs]
-        js, weights = self._judge(parts)
-        self.validation_js[epoch - 1], self.expert_weights[epoch - 1] = js, weights
-        judged = np.where(
-            self.student[:, None] >= 0, js[np.arange(len(js)), self.student][:, None], js
-        )
-        better = judged < self.best_js
-        self.best_js = np.where(better, judged, self.best_js)
-        self.best_epoch = np.where(better, epoch, self.best_epoch)
+        js, weights = self._judge()
+        better = self.records.keep(epoch, self.places, js, weights, student=self._student())
         for number, head in enumerate(self.heads):
-            start, end = self.architecture.head_span(head)
-            rows = torch.from_numpy(better[:, number]).to(self.material.device)
-            self.best[rows, start:end] = self.rows[rows, start:end]
+            rows = np.flatnonzero(better[:, number])
+            places = [self.places[r] for r in rows]
+            for start, end in self.architecture.head_spans(head):
+                self.best[places, start:end] = self.rows[rows.tolist(), start:end]
+
+    def dismiss(self, epoch: int) -> None:
+        """Let runs go whose patience is over: no kept head has become better for that long."""
+        waited = epoch - self.records.best_epoch[self.places].max(axis=1)
+        patience = np.array([run.settings.patience or math.inf for run in self.runs])
+        if not (waited >= patience).any():
+            return
+        staying = np.flatnonzero(waited < patience).tolist()
+        self.runs = tuple(self.runs[r] for r in staying)
+        self.places = [self.places[r] for r in staying]
+        self.rows, self.moment1, self.moment2, self.steps = (
+            one[staying] for one in (self.rows, self.moment1, self.moment2, self.steps)
+        )
+        self._lay_out()
 
     def results(self) -> list[RunResult]:
         """Predict with the best rows, and give every run's result."""
-        folds = [self.material.folds[run.fold] for run in self.runs]
-        validation = self.predict([fold.validation for fold in folds], self.best)
-        names = list(dict.fromkeys(name for fold in folds for name in fold.tests))
-        tests: list[dict[str, np.ndarray]] = [{} for _ in self.runs]
-        for name in names:
-            predicted = self.predict([fold.tests[name] for fold in folds], self.best)
-            for found, one in zip(tests, predicted, strict=True):
+        folds = [self.material.folds[run.fold] for run in self.all_runs]
+        validation = self._predict([fold.validation for fold in folds])
+        tests: list[dict[str, np.ndarray]] = [{} for _ in self.all_runs]
+        for name in dict.fromkeys(name for fold in folds for name in fold.tests):
+            for found, one in zip(
+                tests, self._predict([fold.tests[name] for fold in folds]), strict=True
+            ):
                 found[name] = one
-        rows = self.best.float().cpu().numpy()
+        rows, records = self.best.float().cpu().numpy(), self.records
         return [
             RunResult(
                 run=run,
-                training_loss=self.training_loss[:, r],
-                validation_js=self.validation_js[:, r],
-                expert_weights=self.expert_weights[:, r],
-                best_epoch=self.best_epoch[r],
+                training_loss=records.training_loss[: records.length[r], r],
+                validation_js=records.validation_js[: records.length[r], r],
+                expert_weights=records.expert_weights[: records.length[r], r],
+                best_epoch=records.best_epoch[r],
                 parameters=rows[r],
                 validation=validation[r],
                 tests=tests[r],
-                diverged=bool((self.best_epoch[r] == 0).any()),
+                diverged=bool((records.best_epoch[r] == 0).any()),
             )
-            for r, run in enumerate(self.runs)
+            for r, run in enumerate(self.all_runs)
         ]
 
-    def predict(
-        self, parts: Sequence[np.ndarray], rows: Float[Tensor, "run parameter"]
-    ) -> list[Float[np.ndarray, "utterance head class"]]:
-        """Every head's distributions for each run's own utterances; NaN where it diverged."""
-        shape, dtype = (len(self.heads), len(self.material.classes)), self.material.dtype
-        found = [torch.empty((len(part), *shape), dtype=dtype).numpy() for part in parts]
-        start = 0
-        for log_heads, index, _ in self._blocks(parts, rows):
-            for own, block in zip(found, log_heads.exp().cpu().numpy(), strict=True):
-                rest = own[start : start + len(block)]
-                rest[:] = block[: len(rest)]
-            start += index.shape[1]
-        return found
-
-    def _start_parameters(self) -> None:
-        device, dtype = self.material.device, self.material.dtype
+    def _initial_rows(self) -> Float[Tensor, "run parameter"]:
         by_seed = {
             seed: initial_parameters(self.architecture, seed=seed)
             for seed in {run.seed for run in self.runs}
         }
-        self.rows = torch.stack([by_seed[run.seed] for run in self.runs]).to(device, dtype)
-        self.gradient = torch.zeros_like(self.rows)
-        self.moment1, self.moment2 = torch.zeros_like(self.rows), torch.zeros_like(self.rows)
-        self.steps = torch.zeros(len(self.runs), dtype=torch.float32, device=device)
-        # Leaves share the rows' memory, so that the optimiser is one pass over flat rows.
-        self.tensors = {
-            name: view.detach().requires_grad_()
-            for name, view in self.architecture.views(self.rows).items()
-        }
-        self.gradient_views = tuple(self.architecture.views(self.gradient).values())
+        rows = torch.stack([by_seed[run.seed] for run in self.runs])
+        return rows.to(self.material.device, self.material.dtype)
 
-    def _read_settings(self) -> None:
-        settings = [run.settings for run in self.runs]
-        self.fold = torch.tensor([run.fold for run in self.runs], device=self.material.device)
-        self.kappa = self._column([one.kappa for one in settings])
-        self.student = np.array(
-            [-1 if one.student is None else self.heads.index(one.student) for one in settings]
-        )
-        others = [[h for h in range(len(self.heads)) if h != student] for student in self.student]
-        order = [
-            [*([s] if s >= 0 else []), *rest] for s, rest in zip(self.student, others, strict=True)
-        ]
-        self.order = torch.tensor(order, device=self.material.device)
-        kinds: dict[tuple[str, bool], list[int]] = {}
-        for r, one in enumerate(settings):
-            kinds.setdefault((one.loss, not one.attach_weights), []).append(r)
-        self.groups = [
-            (loss, torch.tensor(rows, device=self.material.device), self._terms(loss, rows, detach))
-            for (loss, detach), rows in kinds.items()
-        ]
+    def _lay_out(self) -> None:
+        """Make anew what follows from the runs that are there."""
+        self._parts: dict[range, Part] = {}
 
-    def _terms(self, loss: str, rows: Sequence[int], detach: bool) -> LossTerms:
-        settings = [self.runs[r].settings for r in rows]
-        class_weights = self.material.target.new_ones(len(rows), len(self.material.classes))
-        if loss == "cb-ce":  # alone in needing training parts that such weights can be made of
-            class_weights = self.material.class_weights[self.fold[list(rows)]]
-        return LossTerms(
-            kappa=self._column([one.kappa for one in settings]),
-            lambda_rai=self._column([one.lambda_rai for one in settings]),
-            lambda_mai=self._column([one.lambda_mai for one in settings]),
-            expert_loss=self._column([one.expert_loss for one in settings]),
-            class_weights=class_weights,
-            detach_weights=detach,
-        )
+    def _part(self, runs: range) -> Part:
+        """What the steps of some neighbours need, made once."""
+        if runs not in self._parts:
+            own = self.runs[runs.start : runs.stop]
+            shared = list(dict.fromkeys((run.fold, run.seed) for run in own))
+            self._parts[runs] = Part(
+                views=self.architecture.stacked_views(self.rows[runs.start : runs.stop]),
+                objective=Objective(own, self.material, self.heads),
+                shared_fold=torch.tensor([fold for fold, _ in shared], device=self.rows.device),
+                of_run=[shared.index((run.fold, run.seed)) for run in own],
+            )
+        return self._parts[runs]
 
-    def _column(self, values: Sequence[float | None]) -> Float[Tensor, " run"]:
-        known = [math.nan if value is None else value for value in values]
-        return torch.tensor(known, dtype=self.material.dtype, device=self.material.device)
+    def _student(self) -> np.ndarray:
+        return self._part(range(len(self.runs))).objective.student
 
-    def _steps(
-        self, epoch: int
-    ) -> Iterator[tuple[Int[Tensor, "run batch"], Float[Tensor, "run batch"], list[int]]]:
-        """Each step's utterances, their weights, and the runs that have any."""
-        plans = [
-            minibatches(
-                self.material.folds[run.fold].train,
-                seed=run.seed,
-                fold=run.fold,
+    def _steps(self, epoch: int) -> Iterator[tuple[range, Int[Tensor, "shared batch"]]]:
+        """Each step's neighbours, and the utterances of each (fold, seed) among them."""
+        plans = {
+            key: minibatches(
+                self.material.folds[key[0]].train,
+                seed=key[1],
+                fold=key[0],
                 epoch=epoch,
                 batch_size=self.batch_size,
             )
-            for run in self.runs
-        ]
-        padding = [int(plan[0][0]) for plan in plans]
-        for number in range(max(len(plan) for plan in plans)):
-            parts = [plan[number] if number < len(plan) else _NONE for plan in plans]
-            yield *self._padded(parts, padding), [r for r, part in enumerate(parts) if len(part)]
+            for key in dict.fromkeys((run.fold, run.seed) for run in self.runs)
+        }
+        for number in range(max(len(plan) for plan in plans.values())):
+            now = {key: plan[number] for key, plan in plans.items() if number < len(plan)}
+            sizes = [len(now.get((run.fold, run.seed), ())) for run in self.runs]
+            for runs in neighbours(sizes):
+                keys = dict.fromkeys((self.runs[r].fold, self.runs[r].seed) for r in runs)
+                index = torch.from_numpy(np.stack([now[key] for key in keys]))
+                yield runs, index.to(self.material.device)
 
-    def _padded(
-        self, parts: Sequence[np.ndarray], padding: Sequence[int]
-    ) -> tuple[Int[Tensor, "run batch"], Float[Tensor, "run batch"]]:
-        """Indices side by side, with weight 1, or 0 where a shorter part is padded."""
-        index = np.repeat(np.array(padding)[:, None], max(len(part) for part in parts), axis=1)
-        weight = np.zeros(index.shape)
-        for r, part in enumerate(parts):
-            index[r, : len(part)], weight[r, : len(part)] = part, 1
-        device = self.material.device
-        return (
-            torch.from_numpy(index).to(device),
-            torch.from_numpy(weight).to(device, self.material.dtype),
-        )
+    def _update(self, done: Activations, deltas: Deltas, runs: range) -> None:
+        """One AdamW step, a tile of runs at a time."""
+        for start in range(0, len(runs), self.tile):
+            tile = range(start, min(start + self.tile, len(runs)))
+            views = self.architecture.stacked_views(self.gradient[: len(tile)])
+            parameter_gradients(done, deltas, tile, out=views)
+            self._adamw([runs[r] for r in tile])
 
-    def _losses(
-        self,
-        log_heads: Float[Tensor, "run batch head class"],
-        target: Float[Tensor, "run batch class"],
-    ) -> Float[Tensor, "run batch"]:
-        """Each run's own loss: runs of one kind are computed together."""
-        if len(self.groups) == 1:
-            ((name, rows, terms),) = self.groups
-            return LOSSES[name].compute(self._student_first(log_heads, rows), target, terms)
-        losses = log_heads.new_zeros(log_heads.shape[:2])
-        for name, rows, terms in self.groups:
-            ordered = self._student_first(log_heads[rows], rows)
-            losses = losses.index_copy(0, rows, LOSSES[name].compute(ordered, target[rows], terms))
-        return losses
-
-    def _student_first(
-        self, log_heads: Float[Tensor, "run batch head class"], rows: Int[Tensor, " run"]
-    ) -> Float[Tensor, "run batch head class"]:
-        order = self.order[rows][:, None, :, None].expand(log_heads.shape)
-        return log_heads.gather(2, order)
-
-    def _adamw(self, active: Sequence[int]) -> None:
-        """AdamW on the flat rows, PyTorch's fused kernel; runs of one rate and decay at a time."""
+    def _adamw(self, rows: Sequence[int]) -> None:
+        """PyTorch's fused kernel on flat rows; runs of one rate and decay at a time."""
         kinds: dict[tuple[float, float], list[int]] = {}
-        for r in active:
+        for place, r in enumerate(rows):
             one = self.runs[r].settings
-            kinds.setdefault((one.lr, one.weight_decay), []).append(r)
-        for (lr, weight_decay), rows in kinds.items():
+            kinds.setdefault((one.lr, one.weight_decay), []).append(place)
+        for (lr, weight_decay), places in kinds.items():
+            own = [rows[place] for place in places]
             adamw(
-                [self.rows[r] for r in rows],
-                [self.gradient[r] for r in rows],
-                [self.moment1[r] for r in rows],
-                [self.moment2[r] for r in rows],
+                [self.rows[r] for r in own],
+                [self.gradient[place] for place in places],
+                [self.moment1[r] for r in own],
+                [self.moment2[r] for r in own],
                 [],
-                [self.steps[r] for r in rows],
+                [self.steps[r] for r in own],
                 fused=True,
                 amsgrad=False,
                 beta1=BETA1,
@@ -327,42 +297,80 @@ class Stack:
                 maximize=False,
             )
 
-    @torch.no_grad()
-    def _judge(
-        self, parts: Sequence[np.ndarray]
-    ) -> tuple[Float[np.ndarray, "run head"], Float[np.ndarray, "run head"]]:
-        """Mean JS of each head to the raters, and mean u of each expert, over a part."""
+    def _judge(self) -> tuple[Float[np.ndarray, "run head"], Float[np.ndarray, "run head"]]:
+        """Mean JS of each head to the raters, and mean u of each expert, over validation."""
         shape = (len(self.runs), len(self.heads))
-        js_sum = torch.zeros(shape, dtype=torch.float64, device=self.material.device)
-        u_sum = torch.zeros_like(js_sum)
-        every = torch.arange(len(self.runs), device=js_sum.device)
-        has_experts = bool((self.student >= 0).any())
-        for log_heads, index, weight in self._blocks(parts, self.rows):
-            target = self.material.target[index]
-            js = js_divergence(log_heads, target.log().unsqueeze(2))
-            js_sum += (js * weight.unsqueeze(2)).sum(dim=1, dtype=torch.float64)
-            if has_experts:
-                experts = self._student_first(log_heads, every)[:, :, 1:]
-                u = expert_weights(experts, target, kappa=self.kappa.unsqueeze(1))
-                u_sum[:, 1:] += (u * weight.unsqueeze(2)).sum(dim=1, dtype=torch.float64)
-        sizes = torch.tensor([len(part) for part in parts], device=js_sum.device).unsqueeze(1)
-        by_head = torch.full_like(u_sum, math.nan)
-        by_head.scatter_(1, self.order[:, 1:], (u_sum / sizes)[:, 1:])
-        by_head[torch.from_numpy(self.student).to(by_head.device) < 0] = math.nan
-        return (js_sum / sizes).cpu().numpy(), by_head.cpu().numpy()
+        js, u = (
+            torch.zeros(shape, dtype=torch.float64, device=self.material.device) for _ in range(2)
+        )
+        for runs in neighbours([run.fold + 1 for run in self.runs]):
+            part, own = self._part(runs), slice(runs.start, runs.stop)
+            index = self.material.folds[self.runs[runs.start].fold].validation
+            for block, log_heads in self._blocks(part.views, self.runs[runs.start].fold, index):
+                target = self.material.target[block].expand(len(runs), -1, -1)
+                found = js_divergence(log_heads, target.log().unsqueeze(2))
+                js[own] += found.sum(dim=1, dtype=torch.float64)
+                weights = part.objective.expert_weights(log_heads, target)
+                u[own] += weights.sum(dim=1, dtype=torch.float64)
+            js[own] /= len(index)
+            u[own] /= len(index)
+        return js.cpu().numpy(), u.cpu().numpy()
+
+    def _predict(self, parts: Sequence[np.ndarray]) -> list[Float[np.ndarray, "utterance head _"]]:
+        """Every head's distributions, by the best rows; NaN where a run diverged."""
+        shape = (len(self.heads), len(self.material.classes))
+        by_fold: dict[int, list[int]] = {}
+        for r, run in enumerate(self.all_runs):
+            by_fold.setdefault(run.fold, []).append(r)
+        dtype = torch.empty(0, dtype=self.material.dtype).numpy().dtype
+        found = [np.empty((len(part), *shape), dtype=dtype) for part in parts]
+        for fold, runs in by_fold.items():
+            views, start = self.architecture.stacked_views(self.best[runs]), 0
+            for block, log_heads in self._blocks(views, fold, parts[runs[0]]):
+                for r, one in zip(runs, log_heads.exp().cpu().numpy(), strict=True):
+                    found[r][start : start + len(block)] = one
+                start += len(block)
+        return found
 
     @torch.no_grad()
     def _blocks(
-        self, parts: Sequence[np.ndarray], rows: Float[Tensor, "run parameter"]
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Log-probabilities for each run's own utterances, some at a time, index and weight."""
-        tensors = self.architecture.views(rows)
-        size = max(1, PREDICTION_ROWS // len(self.runs))
-        padding = [int(part[0]) for part in parts]
-        for start in range(0, max(len(part) for part in parts), size):
-            index, weight = self._padded([part[start : start + size] for part in parts], padding)
-            inputs = self.material.batch(index, self.fold)
-            yield forward(self.architecture, tensors, inputs), index, weight
+        self, views: StackedViews, fold: int, index: np.ndarray
+    ) -> Iterator[tuple[Int[Tensor, " batch"], Float[Tensor, "run batch head class"]]]:
+        """Some runs' log-probabilities for utterances of their fold, some at a time."""
+        folds = torch.tensor([fold], device=self.material.device)
+        for start in range(0, len(index), PREDICTION_ROWS):
+            block = torch.from_numpy(index[start : start + PREDICTION_ROWS]).to(folds.device)
+            vectors = self.material.batch(block.unsqueeze(0), folds)
+            inputs = Minibatches(vectors, [0] * len(views.output))
+            yield block, forward(self.architecture, views, inputs).logits.log_softmax(-1)
 
 
-_NONE = np.zeros(0, dtype=np.int64)
+@dataclass(frozen=True)
+class Part:
+    """What the steps of some neighbours in a stack need.
+
+    Attributes:
+        views: Their parameters.
+        shared_fold: The fold of each (fold, seed) among them.
+        of_run: Which of those each run is of.
+    """
+
+    views: StackedViews
+    objective: Objective
+    shared_fold: Int[Tensor, " shared"]
+    of_run: list[int]
+
+
+def neighbours(sizes: Sequence[int]) -> Iterator[range]:
+    """Ranges of equal numbers; 0 is left out.
+
+    Examples:
+        >>> list(neighbours([2, 2, 0, 1]))
+        [range(0, 2), range(3, 4)]
+    """
+    start = 0
+    for end in range(1, len(sizes) + 1):
+        if end == len(sizes) or sizes[end] != sizes[start]:
+            if sizes[start]:
+                yield range(start, end)
+            start = end

@@ -1,16 +1,20 @@
-"""The model as one stacked program: modality heads, a gate and a fusion head, for many runs.
+"""The model's shape: modality heads, a gate and a fusion head, for many runs at once.
 
 A run's parameters are one row of a flat matrix, and every tensor of the model is a view of it with
 the run axis first. Each head is a two-layer MLP (section 4.2); the fusion head reads
 `h = sum_m g_m * P_m(x_m)`, with `g` a softmax over modalities of M - 1 gate logits and a fixed 0,
 feature by feature: for two modalities the sigmoid gate. No two heads share a parameter.
+
+All that reads a modality's embedding (its head's hidden layer, its projection and its part of the
+gate) lies side by side in a row, so that a step multiplies each embedding once. What is computed
+with them stands in network.py.
 """
 
 from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,21 +45,31 @@ class Architecture:
         """The heads' names, in the order of the head axis."""
         return heads_of([name for name, _ in self.inputs])
 
+    @property
+    def has_fusion(self) -> bool:
+        """Whether there is a fusion head."""
+        return FUSION in self.heads
+
+    @cached_property
+    def gate_width(self) -> int:
+        """Gate logits of an utterance: one a hidden feature and modality but the last."""
+        return (len(self.inputs) - 1) * self.hidden
+
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every tensor's shape by name, "audio.hidden.weight", without the run axis.
 
-        Weights are (in, out). A head's tensors stand together, in the order of `heads`.
+        Weights are (out, in). They stand in the order of a row.
         """
         shapes: dict[str, tuple[int, ...]] = {}
         for name, size in self.inputs:
-            shapes |= self._mlp(name, size)
-        if FUSION in self.heads:
-            for name, size in self.inputs:
-                shapes |= _linear(f"{FUSION}.project.{name}", size, self.hidden)
-            total = sum(size for _, size in self.inputs)
-            shapes |= _linear(f"{FUSION}.gate", total, (len(self.inputs) - 1) * self.hidden)
-            shapes |= self._mlp(FUSION, self.hidden)
+            shapes |= {layer: (out, size) for layer, out in self._first_weights(name).items()}
+        for name, _ in self.inputs:
+            shapes |= {layer: (out,) for layer, out in self._first_biases(name).items()}
+        if self.has_fusion:
+            shapes |= _linear(f"{FUSION}.hidden", self.hidden, self.hidden)
+        shapes |= {f"{head}.output.weight": (self.num_classes, self.hidden) for head in self.heads}
+        shapes |= {f"{head}.output.bias": (self.num_classes,) for head in self.heads}
         return shapes
 
     @cached_property
@@ -72,10 +86,16 @@ class Architecture:
         """The length of a row."""
         return sum(math.prod(shape) for shape in self.shapes.values())
 
-    def head_span(self, head: str) -> tuple[int, int]:
-        """Where a head's own parameters begin and end in a row."""
-        spans = [span for name, span in self.spans.items() if name.split(".")[0] == head]
-        return spans[0][0], spans[-1][1]
+    def head_spans(self, head: str) -> tuple[tuple[int, int], ...]:
+        """Where a head's own parameters begin and end in a row; neighbours are one span."""
+        spans: list[tuple[int, int]] = []
+        for name, (start, end) in self.spans.items():
+            if name.split(".")[0] != head:
+                continue
+            if spans and spans[-1][1] == start:
+                start = spans.pop()[0]
+            spans.append((start, end))
+        return tuple(spans)
 
     def views(self, rows: Float[Tensor, "run parameter"]) -> dict[str, Tensor]:
         """Every tensor of every run, as a view of the rows with the run axis first."""
@@ -84,11 +104,66 @@ class Architecture:
             for name, (start, end) in self.spans.items()
         }
 
-    def _mlp(self, head: str, size: int) -> dict[str, tuple[int, ...]]:
-        return {
-            **_linear(f"{head}.hidden", size, self.hidden),
-            **_linear(f"{head}.output", self.hidden, self.num_classes),
-        }
+    def stacked_views(self, rows: Float[Tensor, "run parameter"]) -> StackedViews:
+        """What `views` gives, neighbours of one kind as one tensor."""
+        first, first_bias = [], []
+        for name, size in self.inputs:
+            start, end = self._joined(self._first_weights(name))
+            first.append(rows[:, start:end].view(len(rows), -1, size))
+            start, end = self._joined(self._first_biases(name))
+            first_bias.append(rows[:, start:end])
+        start, end = self._joined([f"{head}.output.weight" for head in self.heads])
+        shape = (len(rows), len(self.heads), self.num_classes)
+        output = rows[:, start:end].view(*shape, self.hidden)
+        start, end = self._joined([f"{head}.output.bias" for head in self.heads])
+        views = self.views(rows)
+        return StackedViews(
+            first=tuple(first),
+            first_bias=tuple(first_bias),
+            hidden=views.get(f"{FUSION}.hidden.weight"),
+            hidden_bias=views.get(f"{FUSION}.hidden.bias"),
+            output=output,
+            output_bias=rows[:, start:end].view(shape),
+        )
+
+    def _joined(self, names: Iterable[str]) -> tuple[int, int]:
+        spans = [self.spans[name] for name in names]
+        return spans[0][0], spans[-1][1]
+
+    def _first_weights(self, modality: str) -> dict[str, int]:
+        """The outputs of each layer that reads a modality's embedding."""
+        own = {f"{modality}.hidden.weight": self.hidden}
+        if not self.has_fusion:
+            return own
+        project = {f"{FUSION}.project.{modality}.weight": self.hidden}
+        return {**own, **project, f"{FUSION}.gate.{modality}.weight": self.gate_width}
+
+    def _first_biases(self, modality: str) -> dict[str, int]:
+        """The same for their biases; the gate's, which is one for all, stands with the first."""
+        weights = self._first_weights(modality)
+        biases = {name.removesuffix("weight") + "bias": out for name, out in weights.items()}
+        if gate := biases.pop(f"{FUSION}.gate.{modality}.bias", 0):
+            biases |= {f"{FUSION}.gate.bias": gate} if modality == self.inputs[0][0] else {}
+        return biases
+
+
+@dataclass(frozen=True)
+class StackedViews:
+    """A stack's parameters, or their gradient, in the pieces that a step works with.
+
+    Attributes:
+        first: One a modality: its head's hidden layer, its projection, its part of the gate.
+        first_bias: Likewise; the gate's stands with the first modality's.
+        hidden: The fusion head's hidden layer; None without fusion.
+        output: Every head's last layer.
+    """
+
+    first: tuple[Float[Tensor, "run out _"], ...]
+    first_bias: tuple[Float[Tensor, "run _"], ...]
+    hidden: Float[Tensor, "run hidden hidden"] | None
+    hidden_bias: Float[Tensor, "run hidden"] | None
+    output: Float[Tensor, "run head class hidden"]
+    output_bias: Float[Tensor, "run head class"]
 
 
 def initial_parameters(architecture: Architecture, *, seed: int) -> Float[Tensor, " parameter"]:
@@ -97,71 +172,36 @@ def initial_parameters(architecture: Architecture, *, seed: int) -> Float[Tensor
     It depends on (seed, head) alone: a head starts the same whatever other heads there are.
     """
     row = torch.empty(architecture.num_parameters, dtype=torch.float64)
+    views = {name: one[0] for name, one in architecture.views(row.unsqueeze(0)).items()}
     for head in architecture.heads:
         sequence = np.random.SeedSequence([seed, zlib.crc32(head.encode())])
         random = np.random.default_rng(sequence)
-        for name, (start, end) in architecture.spans.items():
-            if name.split(".")[0] == head:
-                bound = 1 / math.sqrt(_fan_in(architecture, name))
-                row[start:end] = torch.from_numpy(random.uniform(-bound, bound, end - start))
+        for layer, size_in, size_out in _layers(architecture, head):
+            bound = 1 / math.sqrt(size_in)
+            weight = torch.from_numpy(random.uniform(-bound, bound, (size_in, size_out))).T
+            views[f"{layer}.bias"].copy_(torch.from_numpy(random.uniform(-bound, bound, size_out)))
+            if layer == f"{FUSION}.gate":  # one layer on all embeddings side by side
+                sizes = [size for _, size in architecture.inputs]
+                for (name, _), part in zip(
+                    architecture.inputs, torch.split(weight, sizes, dim=1), strict=True
+                ):
+                    views[f"{layer}.{name}.weight"].copy_(part)
+            else:
+                views[f"{layer}.weight"].copy_(weight)
     return row
 
 
-def forward(
-    architecture: Architecture,
-    tensors: Mapping[str, Tensor],
-    inputs: Sequence[Float[Tensor, "run batch _"]],
-    *,
-    keep: Sequence[Float[Tensor, "run batch hidden"]] | None = None,
-) -> Float[Tensor, "run batch head class"]:
-    """Log-probabilities of every head.
-
-    Args:
-        architecture: Whose tensors they are.
-        tensors: As `Architecture.views` gives them.
-        inputs: One (run, batch, D_m) tensor a modality, standardised.
-        keep: Dropout's multipliers of each head's hidden layer, 0 or 1 / (1 - p); None for none.
-    """
-    hidden = {
-        name: torch.relu(_apply(tensors, f"{name}.hidden", x))
-        for (name, _), x in zip(architecture.inputs, inputs, strict=True)
-    }
-    if FUSION in architecture.heads:
-        fused = _fuse(architecture, tensors, inputs)
-        hidden[FUSION] = torch.relu(_apply(tensors, f"{FUSION}.hidden", fused))
-    if keep is not None:
-        hidden = {name: hidden[name] * k for name, k in zip(hidden, keep, strict=True)}
-    logits = [_apply(tensors, f"{name}.output", hidden[name]) for name in architecture.heads]
-    return torch.log_softmax(torch.stack(logits, dim=2), dim=-1)
-
-
-def _fuse(
-    architecture: Architecture,
-    tensors: Mapping[str, Tensor],
-    inputs: Sequence[Float[Tensor, "run batch _"]],
-) -> Float[Tensor, "run batch hidden"]:
-    projected = torch.stack(
-        [
-            _apply(tensors, f"{FUSION}.project.{name}", x)
-            for (name, _), x in zip(architecture.inputs, inputs, strict=True)
-        ]
-    )  # (modality, run, batch, hidden)
-    logits = _apply(tensors, f"{FUSION}.gate", torch.cat(list(inputs), dim=-1))
-    runs, batch, _ = logits.shape
-    logits = logits.view(runs, batch, len(inputs) - 1, architecture.hidden).movedim(2, 0)
-    gate = torch.softmax(torch.cat([logits, torch.zeros_like(logits[:1])]), dim=0)
-    return (gate * projected).sum(dim=0)
-
-
-def _apply(
-    tensors: Mapping[str, Tensor], layer: str, x: Float[Tensor, "run batch _"]
-) -> Float[Tensor, "run batch _"]:
-    return torch.baddbmm(tensors[f"{layer}.bias"].unsqueeze(1), x, tensors[f"{layer}.weight"])
+def _layers(architecture: Architecture, head: str) -> list[tuple[str, int, int]]:
+    """A head's linear layers, in the order that they are drawn in: name, inputs, outputs."""
+    hidden, sizes = architecture.hidden, dict(architecture.inputs)
+    layers = []
+    if head == FUSION:
+        layers += [(f"{FUSION}.project.{name}", size, hidden) for name, size in sizes.items()]
+        layers.append((f"{FUSION}.gate", sum(sizes.values()), architecture.gate_width))
+    layers.append((f"{head}.hidden", sizes.get(head, hidden), hidden))
+    layers.append((f"{head}.output", hidden, architecture.num_classes))
+    return layers
 
 
 def _linear(name: str, size_in: int, size_out: int) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (size_in, size_out), f"{name}.bias": (size_out,)}
-
-
-def _fan_in(architecture: Architecture, name: str) -> int:
-    return architecture.shapes[name.rpartition(".")[0] + ".weight"][0]
+    return {f"{name}.weight": (size_out, size_in), f"{name}.bias": (size_out,)}

@@ -41,9 +41,11 @@ class Material:
         standardize: bool = True,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
+        product_dtype: torch.dtype | None = None,
     ) -> None:
         self.folds = tuple(folds)
         self.device, self.dtype = device, dtype
+        self.product_dtype = product_dtype or dtype  # of the products with the inputs
         self.modalities = tuple(dataset.inputs)
         self.classes = dataset.classes
         self.standardization = standardization(dataset, folds, standardize=standardize)
@@ -79,11 +81,14 @@ class Material:
         return Architecture(sizes, hidden, len(self.classes))
 
     def batch(
-        self, index: Int[Tensor, "run batch"], fold: Int[Tensor, " run"]
-    ) -> list[Float[Tensor, "run batch _"]]:
-        """The standardised inputs of the utterances that each run asks for."""
+        self, index: Int[Tensor, "shared batch"], fold: Int[Tensor, " shared"]
+    ) -> list[Float[Tensor, "shared batch _"]]:
+        """The standardised inputs of some minibatches, each with its own fold's statistics."""
         return [
-            (vectors[index] - mean[fold].unsqueeze(1)) / scale[fold].unsqueeze(1)
+            vectors[index]
+            .sub_(mean[fold].unsqueeze(1))
+            .div_(scale[fold].unsqueeze(1))
+            .to(self.product_dtype)
             for vectors, mean, scale in zip(self.inputs, self.mean, self.scale, strict=True)
         ]
 

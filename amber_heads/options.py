@@ -50,6 +50,7 @@ RUN_SETTINGS: tuple[str, ...] = (
     "dropout",
     "batch_size",
     "epochs",
+    "patience",
 )
 
 #: Which of them only some losses listen to.
@@ -100,6 +101,7 @@ class FitConfig:
     attach_weights: Annotated[bool | None, "let gradients through the experts' weights"] = None
     seeds: Annotated[Listing, "how many, or a list: 0,7"] = Listing("5")
     epochs: Annotated[int, "at most; the best by validation is kept"] = 30
+    patience: Annotated[int, "epochs without a better one before a run stops; 0: never"] = 0
     batch_size: Annotated[int, "utterances a step; the last, partial batch is kept"] = 128
     lr: Annotated[float, "AdamW's learning rate"] = 3e-4
     weight_decay: Annotated[float, "AdamW's weight decay"] = 1e-2
@@ -138,6 +140,7 @@ class RunSettings:
     dropout: float
     batch_size: int
     epochs: int
+    patience: int
 
 
 #: The axes that `amber grid` has by itself, from the paper's section 4.2.

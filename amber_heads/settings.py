@@ -307,6 +307,7 @@ _AXIS_KINDS: dict[str, Callable[[str], Any]] = {
     "hidden": int,
     "batch_size": int,
     "epochs": int,
+    "patience": int,
     "attach_weights": _truth,
 }
 
@@ -375,7 +376,7 @@ def _check_run(settings: RunSettings, *, heads: Sequence[str]) -> None:
         )
     if settings.student is not None and settings.student not in heads:
         raise ConfigError(f"--student {settings.student}: choose from {', '.join(heads)}")
-    for name in ("kappa", "lambda_rai", "lambda_mai", "expert_loss", "weight_decay"):
+    for name in ("kappa", "lambda_rai", "lambda_mai", "expert_loss", "weight_decay", "patience"):
         value = getattr(settings, name)
         if value is not None and not 0 <= value < math.inf:
             raise ConfigError(f"{_flag(name)} is {value}; it must be a number of at least 0")

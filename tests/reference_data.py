@@ -69,6 +69,6 @@ def settings(loss: str, student: str | None = None, **changes: object) -> RunSet
     }
     silent = dict.fromkeys(amber2)
     common = {"lr": 3e-3, "weight_decay": 1e-2, "hidden": 12, "dropout": 0.0}
-    common |= {"batch_size": 16, "epochs": 13}
+    common |= {"batch_size": 16, "epochs": 13, "patience": 0}
     heard = amber2 if loss == "amber2" else silent
     return RunSettings(**{"loss": loss, "student": student, **heard, **common, **changes})  # type: ignore[arg-type]

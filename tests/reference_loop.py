@@ -58,7 +58,7 @@ class Fusion(Head):
 
 
 class PlainModel(nn.ModuleDict):
-    """Every head by its name; a state dict has the stack's names, and weights the other way."""
+    """Every head by its name."""
 
     def __init__(self, sizes: Mapping[str, int], hidden: int, num_classes: int) -> None:
         heads: dict[str, nn.Module] = {
@@ -82,13 +82,24 @@ class PlainModel(nn.ModuleDict):
         }
 
     def start_from(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take a run's initial values; the stack keeps weights as (in, out)."""
-        self.load_state_dict(turned(tensors))
+        """Take a run's initial values by the stack's names."""
+        parts = [f"fusion.gate.{name}.weight" for name in self]
+        own = {name: one for name, one in tensors.items() if name not in parts}
+        if "fusion" in self:
+            gate = [tensors[name] for name in parts if name in tensors]
+            own["fusion.gate.weight"] = torch.cat(gate, dim=1)
+        self.load_state_dict(own)
 
 
-def turned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights (in, out) made (out, in), or back."""
-    return {name: one.T if one.ndim == 2 else one for name, one in tensors.items()}
+def stack_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict by the stack's names: its gate has one weight a modality."""
+    own = dict(state)
+    if "fusion.gate.weight" in own:
+        names = [name.split(".")[0] for name in state if name.endswith(".hidden.weight")]
+        sizes = {name: state[f"{name}.hidden.weight"].shape[1] for name in names[:-1]}
+        gate = own.pop("fusion.gate.weight").split(list(sizes.values()), dim=1)
+        own |= {f"fusion.gate.{n}.weight": one for n, one in zip(sizes, gate, strict=True)}
+    return own
 
 
 def js(p: Tensor, q: Tensor) -> Tensor:
@@ -183,7 +194,7 @@ def train_alone(
     """Train one run as anyone would.
 
     Args:
-        start: Initial values by name, weights as (in, out).
+        start: Initial values by the stack's names.
         batches: An epoch's minibatches, in order.
         masks: Dropout's multipliers, one tensor a head, for a step of an epoch.
     """
@@ -239,8 +250,8 @@ def plain_twin(run: Run, dataset: Dataset, material: Material) -> PlainRun:
     @lru_cache(maxsize=1)
     def drawn(epoch: int) -> list[list[Tensor] | None]:
         dropout = Dropout([run], architecture, epoch=epoch)
-        masks = [dropout.draw(len(batch), like=like) for batch in batches(epoch)]
-        return [None if one is None else [head[0] for head in one] for one in masks]
+        masks = [dropout.draw(range(1), len(batch), like=like) for batch in batches(epoch)]
+        return [None if one is None else [head[0].T for head in one] for one in masks]
 
     return train_alone(
         run,

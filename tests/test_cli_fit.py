@@ -293,10 +293,11 @@ def _plain_forward(w: dict[str, np.ndarray], head: str, inputs: dict[str, Any]) 
     """Section 4.2 in NumPy: two layers, and for fusion a sigmoid gate on both inputs."""
 
     def linear(name: str, x: np.ndarray) -> np.ndarray:
-        return np.asarray(x @ w[f"{name}.weight"] + w[f"{name}.bias"])
+        return np.asarray(x @ w[f"{name}.weight"].T + w[f"{name}.bias"])
 
     if head == "fusion":
-        gate = 1 / (1 + np.exp(-linear("fusion.gate", np.hstack(list(inputs.values())))))
+        logits = sum(x @ w[f"fusion.gate.{name}.weight"].T for name, x in inputs.items())
+        gate = 1 / (1 + np.exp(-logits - w["fusion.gate.bias"]))
         audio, text = (linear(f"fusion.project.{name}", x) for name, x in inputs.items())
         x = gate * audio + (1 - gate) * text
     else:

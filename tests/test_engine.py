@@ -16,7 +16,7 @@ from amber_heads.material import Material
 from amber_heads.metrics import evaluate
 from amber_heads.runs import Run
 from tests.reference_data import settings, small_dataset, unlike_folds
-from tests.reference_loop import PlainRun, plain_twin, turned
+from tests.reference_loop import PlainRun, plain_twin, stack_names
 
 DATASET, FOLDS = small_dataset({"audio": 7, "text": 5}), unlike_folds()
 
@@ -38,21 +38,14 @@ every_run = pytest.mark.parametrize("number", range(len(RUNS)), ids=NAMES)
 
 
 class Recorded(Stack):
-    """A stack that keeps each run's loss at each of its own steps."""
+    """A stack that keeps each run's loss at each of its own steps, in the order given."""
 
-    def step(
-        self,
-        index: Tensor,
-        weight: Tensor,
-        active: Sequence[int],
-        *,
-        keep: Sequence[Tensor] | None = None,
-    ) -> Tensor:
-        loss = super().step(index, weight, active, keep=keep)
+    def step(self, runs: range, index: Tensor, *, keep: Sequence[Tensor] | None = None) -> Tensor:
+        loss = super().step(runs, index, keep=keep)
         if not hasattr(self, "losses"):
-            self.losses: list[list[float]] = [[] for _ in self.runs]
-        for r in active:
-            self.losses[r].append(float(loss[r]))
+            self.losses: list[list[float]] = [[] for _ in self.all_runs]
+        for r, one in zip(runs, loss, strict=True):
+            self.losses[self.places[r]].append(float(one))
         return loss
 
 
@@ -75,7 +68,10 @@ def train(runs: Sequence[Run], dtype: torch.dtype) -> Trained:
         stack.train_epoch(epoch)
         stack.validate(epoch)
     views = stack.architecture.views(stack.rows)
-    weights = [{name: one[r].clone() for name, one in views.items()} for r in range(len(runs))]
+    row_of = {place: row for row, place in enumerate(stack.places)}
+    weights = [
+        {name: one[row_of[r]].clone() for name, one in views.items()} for r in range(len(runs))
+    ]
     return Trained(stack.losses, weights, stack.results())
 
 
@@ -119,7 +115,7 @@ def test_in_float64_a_run_in_a_stack_has_the_weights_of_the_run_alone(
 def test_in_float64_a_run_in_a_stack_has_the_weights_of_the_plain_loop(
     double: Trained, plain: dict[int, PlainRun], number: int
 ) -> None:
-    assert_same_weights(double.weights[number], turned(plain[number].states[-1]))
+    assert_same_weights(double.weights[number], stack_names(plain[number].states[-1]))
 
 
 @every_run

@@ -137,3 +137,49 @@ def test_a_training_part_of_one_utterance_trains_beside_a_long_one() -> None:
     assert not together[1].diverged
     np.testing.assert_allclose(together[1].training_loss, alone.training_loss, rtol=1e-4)
     np.testing.assert_allclose(together[1].tests["test"], alone.tests["test"], atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_what_shares_a_stack_changes_no_byte(size: int) -> None:
+    wide = {"hidden": 64, "batch_size": 32, "epochs": 2}
+    runs = [
+        Run(settings("amber2", "fusion", kappa=kappa, **wide), fold, seed)
+        for kappa in (2.0, 8.0)
+        for fold in (0, 1, 2)
+        for seed in (0, 4)
+    ]
+    runs += [Run(settings("cb-ce", **wide), 1, 0), Run(settings("js", dropout=0.3, **wide), 2, 4)]
+    whole = train_stack(runs, MATERIAL)
+    order = np.random.default_rng(size).permutation(len(runs)).tolist()
+    for start in range(0, len(runs), size):
+        places = order[start : start + size]
+        for place, found in zip(
+            places, train_stack([runs[place] for place in places], MATERIAL), strict=True
+        ):
+            assert_same_bytes(found, whole[place])
+
+
+def test_a_run_that_loses_patience_leaves_and_changes_no_byte_of_its_neighbours() -> None:
+    shape = {"epochs": 12, "lr": 3e-2}
+    patient = [Run(settings("amber2", "fusion", **shape), fold, 0) for fold in (0, 1, 2)]
+    hasty = [replace(run, settings=replace(run.settings, patience=2)) for run in patient]
+    found = train_stack([*patient, *hasty], MATERIAL)
+    for whole, short in zip(found[:3], found[3:], strict=True):
+        best = int(whole.validation_js[:, 2].argmin()) + 1
+        assert len(whole.training_loss) == 12
+        stopped = len(short.training_loss)
+        assert stopped < 12
+        assert stopped == short.best_epoch[2] + 2
+        np.testing.assert_array_equal(short.validation_js, whole.validation_js[:stopped])
+        if best <= stopped:
+            assert short.parameters.tobytes() == whole.parameters.tobytes()
+    for one, alone in zip(found, [*patient, *hasty], strict=True):
+        assert_same_bytes(one, train_stack([alone], MATERIAL)[0])
+
+
+def test_without_a_student_patience_lasts_until_no_head_becomes_better() -> None:
+    run = Run(settings("js", epochs=12, lr=3e-2, patience=1), 2, 0)
+    (result,) = train_stack([run], MATERIAL)
+    length = len(result.training_loss)
+    assert length < 12
+    assert length == result.best_epoch.max() + 1

@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from amber_heads.heads import Architecture, forward, initial_parameters
+from amber_heads.heads import Architecture, initial_parameters
+from amber_heads.network import Minibatches
+from amber_heads.network import forward as stacked_forward
 from tests.reference_loop import PlainModel
 
 SIZES = {"audio": 7, "text": 5, "face": 4}
@@ -30,6 +32,19 @@ def inputs_of(model: Architecture, *, runs: int = 3, batch: int = 9) -> list[Ten
         torch.randn(runs, batch, size, generator=generator, dtype=torch.float64)
         for _, size in model.inputs
     ]
+
+
+def forward(
+    model: Architecture,
+    rows: Tensor,
+    inputs: list[Tensor],
+    *,
+    keep: list[Tensor] | None = None,
+) -> Tensor:
+    """Log-probabilities, (run, batch, head, class)."""
+    views = model.stacked_views(rows)
+    minibatches = Minibatches(inputs, range(len(rows)))
+    return stacked_forward(model, views, minibatches, keep=keep).logits.log_softmax(-1)
 
 
 def own_tensors(model: Architecture, head: str, *, seed: int) -> dict[str, Tensor]:
@@ -54,9 +69,29 @@ def test_spans_cover_a_row_once_and_a_head_at_a_time() -> None:
     ends = [0, *(end for _, end in model.spans.values())]
     assert [start for start, _ in model.spans.values()] == ends[:-1]
     assert ends[-1] == model.num_parameters
-    heads = [model.head_span(head) for head in model.heads]
-    assert [start for start, _ in heads] == [0, *(end for _, end in heads[:-1])]
-    assert heads[-1][1] == model.num_parameters
+    owned = sorted(span for head in model.heads for span in model.head_spans(head))
+    assert [start for start, _ in owned] == [0, *(end for _, end in owned[:-1])]
+    assert owned[-1][1] == model.num_parameters
+    for name, (start, end) in model.spans.items():
+        spans = model.head_spans(name.split(".")[0])
+        assert any(first <= start and end <= last for first, last in spans)
+
+
+def test_stacked_views_are_the_same_parameters() -> None:
+    model = architecture("audio", "text", "face")
+    rows = stacked_rows(model)
+    named, stacked = model.views(rows), model.stacked_views(rows)
+    for m, name in enumerate(SIZES):
+        weights = [
+            named[f"{name}.hidden.weight"],
+            named[f"fusion.project.{name}.weight"],
+            named[f"fusion.gate.{name}.weight"],
+        ]
+        assert torch.equal(stacked.first[m], torch.cat(weights, dim=1))
+    assert torch.equal(stacked.output[:, 3], named["fusion.output.weight"])
+    assert torch.equal(stacked.first_bias[0][:, 12:], named["fusion.gate.bias"])
+    stacked.output_bias.zero_()
+    assert not named["text.output.bias"].any()
 
 
 def test_views_share_the_rows_memory() -> None:
@@ -70,15 +105,16 @@ def test_views_share_the_rows_memory() -> None:
 def test_a_head_has_the_parameters_of_the_papers_description() -> None:
     shapes = architecture("audio", "text", hidden=6, num_classes=4).shapes
     assert shapes == {
-        "audio.hidden.weight": (7, 6), "audio.hidden.bias": (6,),
-        "audio.output.weight": (6, 4), "audio.output.bias": (4,),
-        "text.hidden.weight": (5, 6), "text.hidden.bias": (6,),
-        "text.output.weight": (6, 4), "text.output.bias": (4,),
-        "fusion.project.audio.weight": (7, 6), "fusion.project.audio.bias": (6,),
-        "fusion.project.text.weight": (5, 6), "fusion.project.text.bias": (6,),
-        "fusion.gate.weight": (12, 6), "fusion.gate.bias": (6,),
+        "audio.hidden.weight": (6, 7), "audio.hidden.bias": (6,),
+        "audio.output.weight": (4, 6), "audio.output.bias": (4,),
+        "text.hidden.weight": (6, 5), "text.hidden.bias": (6,),
+        "text.output.weight": (4, 6), "text.output.bias": (4,),
+        "fusion.project.audio.weight": (6, 7), "fusion.project.audio.bias": (6,),
+        "fusion.project.text.weight": (6, 5), "fusion.project.text.bias": (6,),
+        "fusion.gate.audio.weight": (6, 7), "fusion.gate.text.weight": (6, 5),
+        "fusion.gate.bias": (6,),
         "fusion.hidden.weight": (6, 6), "fusion.hidden.bias": (6,),
-        "fusion.output.weight": (6, 4), "fusion.output.bias": (4,),
+        "fusion.output.weight": (4, 6), "fusion.output.bias": (4,),
     }  # fmt: skip
 
 
@@ -86,7 +122,9 @@ def test_initial_values_are_uniform_within_one_over_the_root_of_the_fan_in() -> 
     model = architecture("audio", "text", "face", hidden=256)
     tensors = model.views(initial_parameters(model, seed=0).unsqueeze(0))
     for name, tensor in tensors.items():
-        fan_in = tensors[name.rpartition(".")[0] + ".weight"].shape[1]
+        read = "fusion.gate" if "gate" in name else name.rpartition(".")[0]
+        layers = [one for n, one in tensors.items() if n.startswith(read) and n.endswith("weight")]
+        fan_in = sum(one.shape[2] for one in layers)
         values = tensor.flatten() * math.sqrt(fan_in)
         assert values.abs().max() <= 1
         if len(values) >= 1000:
@@ -138,7 +176,7 @@ def test_each_run_computes_what_a_torch_module_with_its_weights_does(
 ) -> None:
     model = architecture(*names)
     rows, inputs = stacked_rows(model), inputs_of(model)
-    found = forward(model, model.views(rows), inputs)
+    found = forward(model, rows, inputs)
     assert found.shape == (3, 9, len(model.heads), 4)
     torch.testing.assert_close(found.exp().sum(-1), torch.ones(3, 9, len(model.heads)).double())
     for run in range(3):
@@ -161,8 +199,8 @@ def gated(logits: list[float], projected: list[float]) -> float:
         tensors[f"fusion.project.{name}.bias"][:] = value
     tensors["fusion.gate.bias"][:] = torch.tensor(logits, dtype=torch.float64)
     tensors["fusion.hidden.weight"][:] = 1.0
-    tensors["fusion.output.weight"][:] = torch.tensor([1.0, 0.0])
-    log_p = forward(model, tensors, [torch.zeros(1, 1, 1, dtype=torch.float64)] * len(names))
+    tensors["fusion.output.weight"][:] = torch.tensor([[1.0], [0.0]])
+    log_p = forward(model, rows, [torch.zeros(1, 1, 1, dtype=torch.float64)] * len(names))
     return float(log_p[0, 0, -1, 0] - log_p[0, 0, -1, 1])
 
 
@@ -186,18 +224,18 @@ def test_a_closed_gate_leaves_one_modality() -> None:
 def test_no_head_looks_at_what_is_not_its_own() -> None:
     model = architecture("audio", "text", "face")
     rows, inputs = stacked_rows(model), inputs_of(model)
-    before = forward(model, model.views(rows), inputs)
+    before = forward(model, rows, inputs)
     inputs[1] = inputs[1] + 1
-    after = forward(model, model.views(rows), inputs)
+    after = forward(model, rows, inputs)
     assert torch.equal(before[:, :, [0, 2]], after[:, :, [0, 2]])
     assert (before[:, :, [1, 3]] != after[:, :, [1, 3]]).any(-1).all()
 
 
 def test_keep_scales_the_hidden_layer_of_each_head() -> None:
     model = architecture("audio", "text")
-    tensors, inputs = model.views(stacked_rows(model)), inputs_of(model)
-    keep = [torch.full((3, 9, 6), value, dtype=torch.float64) for value in (1.0, 0.0, 1.0)]
-    free, dropped = forward(model, tensors, inputs), forward(model, tensors, inputs, keep=keep)
+    rows, inputs = stacked_rows(model), inputs_of(model)
+    keep = [torch.full((3, 6, 9), value, dtype=torch.float64) for value in (1.0, 0.0, 1.0)]
+    free, dropped = forward(model, rows, inputs), forward(model, rows, inputs, keep=keep)
     assert torch.equal(free[:, :, [0, 2]], dropped[:, :, [0, 2]])
-    only_bias = torch.log_softmax(tensors["text.output.bias"], dim=-1)
+    only_bias = torch.log_softmax(model.views(rows)["text.output.bias"], dim=-1)
     torch.testing.assert_close(dropped[:, :, 1], only_bias[:, None].expand(3, 9, 4))

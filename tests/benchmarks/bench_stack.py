@@ -75,11 +75,10 @@ def stacked_steps(material: Material, steps: int, runs: int) -> Callable[[], Non
     (settings,) = expand(config)
     stack = Stack([Run(settings, 0, seed) for seed in range(runs)], material)
     order = torch.randint(UTTERANCES, (steps, runs, BATCH)).to(material.device)
-    weight = torch.ones(runs, BATCH, device=material.device)
 
     def run() -> None:
         for index in order:
-            stack.step(index, weight, range(runs))
+            stack.step(range(runs), index)
 
     return run
 
