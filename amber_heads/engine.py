@@ -10,7 +10,7 @@ Runs of one fold and seed share their minibatches. A run that has stopped leaves
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +32,9 @@ from amber_heads.network import (
     parameter_gradients,
 )
 from amber_heads.objective import Objective
+from amber_heads.outputs import Outputs
 from amber_heads.records import Records
-from amber_heads.runs import Run
+from amber_heads.runs import Run, RunResult
 
 #: AdamW's constants, PyTorch's defaults.
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
@@ -42,45 +43,18 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 PREDICTION_ROWS = 512
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunResult:
-    """What training gave.
-
-    Attributes:
-        training_loss: (E,) mean over each epoch's utterances.
-        validation_js: (E, H) of every head after each epoch.
-        expert_weights: (E, H) mean u over the validation part; NaN where a head is no expert.
-        best_epoch: (H,) 1-based; all the student's where there is one.
-        parameters: (P,) float32 row, each head's from its best epoch.
-        validation: (n, H, C) distributions for the fold's validation part.
-        tests: (n, H, C) for each test set.
-        diverged: No epoch gave some head a finite validation figure; that head's epoch is 0, and
-            its parameters and predictions are NaN. All heads', where there is a student.
-    """
-
-    run: Run
-    training_loss: np.ndarray
-    validation_js: np.ndarray
-    expert_weights: np.ndarray
-    best_epoch: np.ndarray
-    parameters: np.ndarray
-    validation: np.ndarray
-    tests: Mapping[str, np.ndarray]
-    diverged: bool
-
-
 def train_stack(
     runs: Sequence[Run],
     material: Material,
     *,
-    on_epoch: Callable[[int], None] = lambda epoch: None,
+    on_epoch: Callable[[int, int], None] = lambda epoch, num_training: None,
 ) -> list[RunResult]:
     """Train runs together; they must agree in hidden width, batch size and number of epochs.
 
     Args:
         runs: In the order that the results come back in.
         material: Data, folds and device.
-        on_epoch: Told each epoch that is done, from 1.
+        on_epoch: Told each epoch that is done, from 1, and how many runs trained in it.
 
     Raises:
         ValueError: The runs don't agree, or there are none.
@@ -90,7 +64,7 @@ def train_stack(
     for epoch in range(1, stack.epochs + 1):
         stack.train_epoch(epoch)
         stack.validate(epoch)
-        on_epoch(epoch)
+        on_epoch(epoch, len(stack.runs))
         stack.dismiss(epoch)
         if not stack.runs:
             break
@@ -208,10 +182,7 @@ class Stack:
                 validation_js=records.validation_js[: records.length[r], r],
                 expert_weights=records.expert_weights[: records.length[r], r],
                 best_epoch=records.best_epoch[r],
-                parameters=rows[r],
-                validation=validation[r],
-                tests=tests[r],
-                diverged=bool((records.best_epoch[r] == 0).any()),
+                outputs=Outputs(parameters=rows[r], validation=validation[r], tests=tests[r]),
             )
             for r, run in enumerate(self.all_runs)
         ]

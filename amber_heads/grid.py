@@ -1,24 +1,30 @@
-"""A frozen table of runs -> results: rows, chunks that train together, and selection.
+"""A frozen table of runs -> results: rows, and chunks that train together, here or elsewhere.
 
-The table is settings x folds x seeds. Rows of like shape are cut into chunks, each one stack; what
-a row gives does not depend on its chunk. Settings are selected on validation only.
+The table is settings x folds x seeds. Rows of like shape are cut into chunks, each one stack, and
+each finished chunk is kept. What a row gives does not depend on its chunk.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-import joblib
-import numpy as np
+import torch
 
-from amber_cache.errors import ConfigError
-from amber_heads.engine import RunResult, train_stack
+from amber_heads.engine import PREDICTION_ROWS, train_stack
 from amber_heads.material import Material
-from amber_heads.runs import Run
+from amber_heads.processes import HERE, Processes, train_elsewhere
+from amber_heads.runs import Run, RunResult
 from amber_heads.settings import RunSettings
+from amber_heads.trained import TrainedRuns
 
-#: Runs that train as one stack: on a CPU few, so that their state stays near the cores.
-CHUNK_SIZE = {"cpu": 5, "cuda": 225}
+#: Runs that train as one stack at most. A CPU gains no more from more, and a table's cells of one
+#: fold and seed are about as many; a GPU takes what its memory holds.
+CHUNK_SIZE = {"cpu": 9, "cuda": 225}
+
+#: What the stacks of one process may take, in bytes.
+MEMORY_BUDGET = {"cpu": 2 * 2**30, "cuda": 8 * 2**30}
 
 
 def make_table(
@@ -30,10 +36,16 @@ def make_table(
     )
 
 
-def plan_chunks(runs: Sequence[Run], *, size: int) -> tuple[tuple[int, ...], ...]:
-    """Cut a table into stacks of at most `size` rows that agree in width, batch and length.
+def plan_chunks(
+    runs: Sequence[Run], *, size: int | Callable[[RunSettings], int]
+) -> tuple[tuple[int, ...], ...]:
+    """Cut a table into stacks of rows that agree in width, batch size and length.
 
     Rows of one fold and seed stand together, since they share their minibatches.
+
+    Args:
+        runs: The rows.
+        size: Rows in a stack at most, or that by their settings.
     """
     shapes: dict[tuple[int, int, int], list[int]] = {}
     for row, run in enumerate(runs):
@@ -41,104 +53,128 @@ def plan_chunks(runs: Sequence[Run], *, size: int) -> tuple[tuple[int, ...], ...
         shapes.setdefault((one.hidden, one.batch_size, one.epochs), []).append(row)
     chunks = []
     for rows in shapes.values():
+        most = size if isinstance(size, int) else size(runs[rows[0]].settings)
         rows.sort(key=lambda row: (runs[row].fold, runs[row].seed, row))
-        chunks += [tuple(rows[start : start + size]) for start in range(0, len(rows), size)]
+        chunks += [tuple(rows[start : start + most]) for start in range(0, len(rows), most)]
     return tuple(chunks)
+
+
+def stack_bytes(material: Material, settings: RunSettings) -> int:
+    """What one more run in a stack takes: parameters, two moments, the best rows, activations."""
+    architecture = material.architecture(settings.hidden)
+    item = torch.empty(0, dtype=material.dtype).element_size()
+    gradient = 0 if material.device == "cpu" else 1
+    columns = max(PREDICTION_ROWS, settings.batch_size)
+    layers = sum(architecture.first_widths)
+    activations = columns * (2 * layers + (2 + 2 * len(architecture.heads)) * settings.hidden)
+    return item * ((4 + gradient) * architecture.num_parameters + activations)
+
+
+def chunk_size(material: Material, settings: RunSettings, *, budget: int | None = None) -> int:
+    """How many runs train as one stack: what suits the device and its memory."""
+    kind = material.device.split(":")[0]
+    fitting = (budget or MEMORY_BUDGET[kind]) // stack_bytes(material, settings)
+    return max(1, min(CHUNK_SIZE[kind], fitting))
 
 
 def train_table(
     runs: Sequence[Run],
     material: Material,
     *,
-    chunk_size: int | None = None,
-    workers: int = 1,
+    store: TrainedRuns | None = None,
+    size: int | None = None,
+    processes: Processes = HERE,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> list[RunResult]:
-    """Train every row of a table, chunk by chunk; results in the table's order.
+    """Train the rows of a table that are not kept already; results in the table's order.
 
     Args:
         runs: The rows.
         material: Data, folds and device.
-        chunk_size: Rows that train as one stack; None: what suits the device.
-        workers: Processes that share the chunks and the cores (joblib's loky backend).
-        progress: Told (stage, run epochs done, run epochs in all).
+        store: Where finished chunks are kept and looked for; None: in memory, until this returns.
+        size: Rows that train as one stack; None: what suits the device.
+        processes: Who trains the chunks.
+        progress: Told (stage, run epochs done, run epochs in all) of what is still to be trained.
 
     Raises:
         ConfigError: Several workers are asked for on a GPU, or fewer than one.
+        RunError: What is finished can't be kept.
     """
-    if workers < 1 or (workers > 1 and material.device != "cpu"):
-        raise ConfigError(f"--workers {workers}: must be at least 1, and 1 on a GPU")
-    size = chunk_size or CHUNK_SIZE[material.device.split(":")[0]]
-    chunks = plan_chunks(runs, size=size)
-    results: dict[int, RunResult] = {}
-    total = sum(run.settings.epochs for run in runs)
-    done = 0
-    progress("training (run epochs)", 0, total)
+    processes.check(material.device)
+    results: dict[Run, RunResult] = {}
+    with _planned(runs, material, store, size) as chunks:
+        waiting = [chunk for chunk in chunks if store is None or any(r not in store for r in chunk)]
+        total = sum(run.settings.epochs for chunk in waiting for run in chunk)
+        done = 0
 
-    def on_epoch(width: int) -> None:
-        nonlocal done
-        done += width
-        progress("training (run epochs)", done, total)
+        def on_epochs(number: int) -> None:
+            nonlocal done
+            done += number
+            progress("training (run epochs)", done, total)
 
-    for chunk, stacked in _stacks(runs, chunks, material, workers, on_epoch):
-        results.update(zip(chunk, stacked, strict=True))
-    return [results[row] for row in range(len(runs))]
+        if waiting:
+            on_epochs(0)
+        threads = processes.threads if store is None else store.threads
+        for trained in _trained(waiting, material, processes, threads, on_epochs):
+            if store is None:
+                results |= {one.run: one for one in trained}
+            else:
+                store.add(trained)
+    return [results[run] if store is None else store.result(run) for run in runs]
 
 
-def _stacks(
-    runs: Sequence[Run],
-    chunks: Sequence[tuple[int, ...]],
-    material: Material,
-    workers: int,
-    on_epoch: Callable[[int], None],
-) -> Iterator[tuple[tuple[int, ...], list[RunResult]]]:
-    """Each chunk and its results; `on_epoch` is told how many runs have gone on by an epoch."""
-    rows = [[runs[row] for row in chunk] for chunk in chunks]
-    if workers == 1:
-        for chunk, one in zip(chunks, rows, strict=True):
-
-            def told(epoch: int, width: int = len(chunk)) -> None:
-                on_epoch(width)
-
-            yield chunk, train_stack(one, material, on_epoch=told)
+@contextmanager
+def _planned(
+    runs: Sequence[Run], material: Material, store: TrainedRuns | None, size: int | None
+) -> Iterator[list[list[Run]]]:
+    """A table's chunks: the plan's, where it was begun; that is kept until all is done."""
+    if store is None:
+        yield _cut(runs, material, size)
         return
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator")
-    stacked = parallel(joblib.delayed(train_stack)(one, material) for one in rows)
-    for chunk, one, results in zip(chunks, rows, stacked, strict=True):
-        on_epoch(sum(run.settings.epochs for run in one))
-        yield chunk, results
+    table = hashlib.sha256(" ".join(run.name for run in runs).encode()).hexdigest()[:16]
+    by_name = {run.name: run for run in runs}
+    plan = store.plan(table)
+    if plan is None:
+        chunks = _cut([run for run in runs if run not in store], material, size)
+        store.write_plan(table, chunks=[[run.name for run in chunk] for chunk in chunks])
+    else:
+        store.follow(plan)
+        chunks = [[by_name[name] for name in names] for names in plan["chunks"]]
+    yield chunks
+    store.forget_plan(table)
 
 
-def judging_head(settings: RunSettings, heads: Sequence[str]) -> str:
-    """The head that settings are judged by: the student, else fusion or the only one."""
-    return settings.student or heads[-1]
+def _cut(runs: Sequence[Run], material: Material, size: int | None) -> list[list[Run]]:
+    chunks = []
+    for rows in plan_chunks(runs, size=size or (lambda one: chunk_size(material, one))):
+        chunks.append([runs[row] for row in rows])
+    return chunks
 
 
-def select(
-    results: Sequence[RunResult],
-    *,
-    settings: Sequence[RunSettings],
-    heads: Sequence[str],
-    num_folds: int,
-    how: str,
-) -> tuple[int, ...]:
-    """Which settings each fold's test part is judged with: an index into `settings` by fold.
+def _trained(
+    chunks: Sequence[Sequence[Run]],
+    material: Material,
+    processes: Processes,
+    threads: int,
+    on_epochs: Callable[[int], None],
+) -> Iterator[list[RunResult]]:
+    """Each chunk's results; `on_epochs` is told how many run epochs are done."""
+    if processes.workers > 1:
+        for chunk, results in train_elsewhere(chunks, material, processes, threads=threads):
+            on_epochs(sum(run.settings.epochs for run in chunk))
+            yield results
+        return
+    if material.device == "cpu" and threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
+    for chunk in chunks:
+        left = sum(run.settings.epochs for run in chunk)
 
-    The criterion is the validation js, at the best epoch, of the head that the settings are judged
-    by, averaged over seeds: fold by fold ("nested") or over all folds ("pooled"). The first of
-    equals wins; settings of which a run diverged are chosen last.
-    """
-    scores = np.zeros((len(settings), num_folds))
-    counts = np.zeros_like(scores)
-    number = {one: i for i, one in enumerate(settings)}
-    for result in results:
-        one = result.run.settings
-        head = list(heads).index(judging_head(one, heads))
-        epoch = result.best_epoch[head]
-        score = np.inf if result.diverged else result.validation_js[epoch - 1, head]
-        scores[number[one], result.run.fold] += score
-        counts[number[one], result.run.fold] += 1
-    scores /= counts
-    if how == "pooled":
-        return (int(scores.mean(axis=1).argmin()),) * num_folds
-    return tuple(int(choice) for choice in scores.argmin(axis=0))
+        def told(epoch: int, num_training: int) -> None:
+            nonlocal left
+            left -= num_training
+            on_epochs(num_training)
+
+        results = train_stack(chunk, material, on_epoch=told)
+        if left:  # of runs that stopped early
+            on_epochs(left)
+        yield results

@@ -81,6 +81,11 @@ class Architecture:
             start = spans[name][1]
         return spans
 
+    @property
+    def first_widths(self) -> tuple[int, ...]:
+        """One a modality: outputs of all layers that read its embedding."""
+        return tuple(sum(self._first_weights(name).values()) for name, _ in self.inputs)
+
     @cached_property
     def num_parameters(self) -> int:
         """The length of a row."""

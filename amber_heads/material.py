@@ -6,8 +6,9 @@ serves every fold.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,6 +31,22 @@ class Standardization:
     scale: tuple[Float[Tensor, "fold _"], ...]
 
 
+@dataclass(frozen=True)
+class MaterialParts:
+    """What a material is made of, for another process to make it again.
+
+    Attributes:
+        key: One of its own for each material.
+    """
+
+    dataset: Dataset
+    folds: tuple[Fold, ...]
+    standardize: bool
+    dtype: torch.dtype
+    product_dtype: torch.dtype
+    key: str
+
+
 class Material:
     """What all stacks share, once in memory: inputs, targets, folds and their statistics."""
 
@@ -46,6 +63,15 @@ class Material:
         self.folds = tuple(folds)
         self.device, self.dtype = device, dtype
         self.product_dtype = product_dtype or dtype  # of the products with the inputs
+        self.parts = MaterialParts(
+            # Texts are nothing to train on, and would be sent along.
+            dataset=replace(dataset, ids=dataset.ids[:0], columns={}),
+            folds=self.folds,
+            standardize=standardize,
+            dtype=dtype,
+            product_dtype=self.product_dtype,
+            key=secrets.token_hex(8),
+        )
         self.modalities = tuple(dataset.inputs)
         self.classes = dataset.classes
         self.standardization = standardization(dataset, folds, standardize=standardize)
@@ -56,6 +82,17 @@ class Material:
         )
         self.mean = tuple(one.to(device, dtype) for one in self.standardization.mean)
         self.scale = tuple(one.to(device, dtype) for one in self.standardization.scale)
+
+    @classmethod
+    def from_parts(cls, parts: MaterialParts) -> Material:
+        """The same again, on a CPU."""
+        return cls(
+            parts.dataset,
+            parts.folds,
+            standardize=parts.standardize,
+            dtype=parts.dtype,
+            product_dtype=parts.product_dtype,
+        )
 
     @cached_property
     def class_weights(self) -> Float[Tensor, "fold class"]:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from amber_heads.engine import RunResult
 from amber_heads.floors import FLOORS, floor_prediction
 from amber_heads.folds import Fold
 from amber_heads.metrics import METRICS, evaluate
+from amber_heads.runs import RunResult
 from amber_heads.settings import RunSettings
 
 #: (test set, seed number, fold number) -> (n, C) for that fold's test utterances.

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from amber_heads.engine import RunResult
 from amber_heads.folds import Fold
-from amber_heads.runs import Run
+from amber_heads.outputs import Outputs
+from amber_heads.runs import Run, RunResult
 
 HEADS = ("audio", "text", "fusion")
 NUM_CLASSES = 4
@@ -57,12 +57,14 @@ def made_result(
         "validation_js": js,
         "expert_weights": np.full(js.shape, np.nan),
         "best_epoch": js.argmin(axis=0) + 1,
+    }
+    outputs: dict[str, Any] = {
         "parameters": np.zeros(3, dtype=np.float32),
         "validation": predicted(fold.validation),
         "tests": {name: predicted(part) for name, part in fold.tests.items()},
-        "diverged": False,
     }
-    return RunResult(run=run, **{**made, **changed})
+    outputs |= {name: changed.pop(name) for name in outputs if name in changed}
+    return RunResult(run=run, outputs=Outputs(**outputs), **{**made, **changed})
 
 
 def diverged_result(run: Run) -> RunResult:
@@ -75,5 +77,4 @@ def diverged_result(run: Run) -> RunResult:
         best_epoch=np.zeros(3, dtype=np.int64),
         validation=np.full((len(fold.validation), *shape), np.nan),
         tests={name: np.full((len(part), *shape), np.nan) for name, part in fold.tests.items()},
-        diverged=True,
     )

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from amber_heads.engine import RunResult, Stack, train_stack
+from amber_heads.engine import Stack, train_stack
 from amber_heads.grid import train_table
 from amber_heads.material import Material
 from amber_heads.metrics import evaluate
-from amber_heads.runs import Run
+from amber_heads.runs import Run, RunResult
 from tests.reference_data import settings, small_dataset, unlike_folds
 from tests.reference_loop import PlainRun, plain_twin, stack_names
 
@@ -164,7 +164,7 @@ def test_the_order_of_runs_in_a_stack_makes_no_difference(double: Trained) -> No
 
 
 def test_the_chunk_size_makes_no_difference(double: Trained) -> None:
-    results = train_table(RUNS, material(torch.float64), chunk_size=4)
+    results = train_table(RUNS, material(torch.float64), size=4)
     for found, wanted in zip(results, double.results, strict=True):
         assert found.run == wanted.run
         np.testing.assert_allclose(found.parameters, wanted.parameters, rtol=0, atol=1e-7)

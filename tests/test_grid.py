@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from amber_heads.engine import RunResult
-from amber_heads.grid import judging_head, make_table, plan_chunks, select, train_table
+from amber_heads.grid import chunk_size, make_table, plan_chunks, stack_bytes, train_table
 from amber_heads.material import Material
-from amber_heads.runs import Run
+from amber_heads.outputs import Outputs
+from amber_heads.runs import Run, RunResult
+from amber_heads.selection import at_the_edge, judging_head, select
 from amber_heads.settings import RunSettings
 from tests.reference_data import settings, small_dataset, unlike_folds
-from tests.reference_results import HEADS, diverged_result, made_result
+from tests.reference_results import FOLDS, HEADS, TARGET, diverged_result, made_result
 
 A, B, C = (settings("amber2", "fusion", lambda_mai=value) for value in (0.3, 0.5, 0.7))
 SEEDS = (0, 1)
@@ -77,7 +79,7 @@ def test_settings_of_which_another_head_diverged_are_chosen_last_too() -> None:
     loose = settings("js")
     results = [made(Run(A, fold, 0), 0.4) for fold in range(3)]
     results += [
-        replace(made(Run(loose, fold, 0), 0.1), best_epoch=np.array([0, 2, 2]), diverged=fold == 1)
+        replace(made(Run(loose, fold, 0), 0.1), best_epoch=np.array([2 * (fold != 1), 2, 2]))
         for fold in range(3)
     ]
     assert choose(results, "nested", (A, loose)) == (1, 0, 1)
@@ -89,14 +91,19 @@ def test_where_every_run_diverged_the_first_is_chosen(how: str) -> None:
     assert choose(results, how) == (0, 0, 0)
 
 
+def with_outputs(result: RunResult, **changed: Any) -> RunResult:
+    assert isinstance(result.outputs, Outputs)
+    return replace(result, outputs=replace(result.outputs, **changed))
+
+
 @pytest.mark.parametrize("how", ["nested", "pooled"])
 def test_test_predictions_and_the_order_of_results_have_no_say(how: str) -> None:
     results = made_table()
     turned = [
-        replace(one, tests={name: np.roll(p, 1, axis=-1) for name, p in one.tests.items()})
+        with_outputs(one, tests={name: np.roll(p, 1, axis=-1) for name, p in one.tests.items()})
         for one in reversed(results)
     ]
-    blind = [replace(one, tests={}, validation=one.validation[:0]) for one in results]
+    blind = [with_outputs(one, tests={}, validation=one.validation[:0]) for one in results]
     assert choose(turned, how) == choose(blind, how) == choose(results, how)
 
 
@@ -129,7 +136,7 @@ def test_a_runs_name_follows_from_all_that_it_is() -> None:
     table = make_table([A, B], num_folds=3, seeds=[0, 7])
     names = {run.name for run in table}
     assert len(names) == 12
-    assert all(len(name) == 10 and int(name, 16) >= 0 for name in names)
+    assert all(len(name) == 16 and int(name, 16) >= 0 for name in names)
     assert Run(settings("amber2", "fusion", lambda_mai=0.3), 0, 0).name == table[0].name
 
 
@@ -158,9 +165,55 @@ def test_results_come_in_the_tables_order_and_progress_counts_run_epochs() -> No
         [few, settings("kl", epochs=1), replace(few, lr=1e-2)], num_folds=3, seeds=[5]
     )
     material = Material(small_dataset({"audio": 3, "text": 2}), unlike_folds())
-    results = train_table(table, material, chunk_size=4, progress=lambda *step: told.append(step))
+    results = train_table(table, material, size=4, progress=lambda *step: told.append(step))
     assert [one.run for one in results] == list(table)
     total = 3 * (2 + 1 + 2)
     assert told[0] == ("training (run epochs)", 0, total)
     assert told[-1] == ("training (run epochs)", total, total)
     assert [done for _, done, _ in told] == sorted({done for _, done, _ in told})
+
+
+def test_a_stack_takes_no_more_than_its_share_of_memory() -> None:
+    material = Material(small_dataset({"audio": 3, "text": 2}), unlike_folds())
+    one = settings("js")
+    needed = stack_bytes(material, one)
+    assert chunk_size(material, one) == 9
+    assert chunk_size(material, one, budget=3 * needed + 1) == 3
+    assert chunk_size(material, one, budget=1) == 1
+    assert stack_bytes(material, replace(one, hidden=48)) > 3 * needed
+
+
+def test_selection_by_another_metric_reads_the_validation_predictions() -> None:
+    results = made_table()
+    values: dict[tuple[RunSettings, int], list[float]] = {
+        (one.run.settings, one.run.fold): [] for one in results
+    }
+    for one in results:
+        part = FOLDS[one.run.fold].validation
+        truth, guess = TARGET[part].argmax(axis=1), one.validation[:, 2].argmax(axis=1)
+        values[one.run.settings, one.run.fold].append(float((truth == guess).mean()))
+    wanted = tuple(
+        int(np.argmax([np.mean(values[settings, fold]) for settings in (A, B, C)]))
+        for fold in range(3)
+    )
+    found = select(
+        results,
+        settings=(A, B, C),
+        heads=HEADS,
+        num_folds=3,
+        how="nested",
+        by="acc",
+        target=TARGET,
+        folds=FOLDS,
+    )
+    assert found == wanted
+    assert found != choose(results, "nested")
+
+
+def test_a_choice_at_the_edge_of_an_axis_names_the_wider_axis() -> None:
+    low, high = at_the_edge([A, B, C], [0, 0, 2])
+    assert low == {"setting": "lambda_mai", "value": 0.3, "folds": 2, "try": "0.18,0.3,0.5,0.7"}
+    assert high == {"setting": "lambda_mai", "value": 0.7, "folds": 1, "try": "0.3,0.5,0.7,0.98"}
+    assert at_the_edge([A, B, C], [1, 1, 1]) == []
+    assert at_the_edge([A, replace(A, lambda_mai=0.0)], [1, 1, 1]) == []
+    assert at_the_edge([A, replace(A, student="audio")], [1, 1, 1]) == []

@@ -1,0 +1,55 @@
+"""What is large of a run's result: in memory, or on disk and read when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """In memory.
+
+    Attributes:
+        parameters: (P,) float32 row, each head's from its best epoch.
+        validation: (n, H, C) distributions for the fold's validation part.
+        tests: (n, H, C) for each test set.
+    """
+
+    parameters: np.ndarray
+    validation: np.ndarray
+    tests: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOutputs:
+    """In a chunk's file (trained.py), read at each call."""
+
+    path: Path
+    run: str
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """See `Outputs`."""
+        return self._read("parameters")
+
+    @property
+    def validation(self) -> np.ndarray:
+        """See `Outputs`."""
+        return self._read("validation")
+
+    @property
+    def tests(self) -> Mapping[str, np.ndarray]:
+        """See `Outputs`."""
+        with safe_open(self.path, framework="numpy") as file:
+            start = f"{self.run}/tests/"
+            names = [name for name in file.keys() if name.startswith(start)]  # noqa: SIM118
+            return {name.removeprefix(start): file.get_tensor(name) for name in names}
+
+    def _read(self, name: str) -> np.ndarray:
+        with safe_open(self.path, framework="numpy") as file:
+            return np.asarray(file.get_tensor(f"{self.run}/{name}"))

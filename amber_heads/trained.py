@@ -1,0 +1,188 @@
+"""Finished runs on disk, so that a killed table goes on, and a larger one trains what is new.
+
+One file a chunk of runs, written whole or not at all. What a run gives depends on the run alone, so
+that it may be read wherever the data, the folds and the arithmetic are the same: those name the
+folder. Predictions and curves are kept, and parameters until the run directory has those it needs.
+The folder may be deleted at any time; what is missing is trained again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from amber_cache.errors import RunError
+from amber_heads.outputs import StoredOutputs
+from amber_heads.runs import Run, RunResult
+
+FORMAT = "amber-trained-1"
+
+_SMALL = ("training_loss", "validation_js", "expert_weights", "best_epoch")
+
+
+class TrainedRuns:
+    """The finished runs of one kind of training, by name.
+
+    Attributes:
+        threads: What was trained with other numbers of threads differs in the last places, and is
+            not taken.
+    """
+
+    def __init__(self, folder: Path, *, threads: int) -> None:
+        self.folder, self.threads = folder, threads
+        self._look()
+
+    def __contains__(self, run: Run) -> bool:
+        return run.name in self._place
+
+    def has_parameters(self, run: Run) -> bool:
+        """Whether a run's parameters stand there too."""
+        return self._place.get(run.name, (None, False))[1]
+
+    def add(self, results: Sequence[RunResult]) -> None:
+        """Write a chunk; it stands there whole when this returns.
+
+        Raises:
+            RunError: It can't be written.
+        """
+        tensors: dict[str, np.ndarray] = {}
+        for one in results:
+            name = one.run.name
+            tensors |= {f"{name}/{key}": getattr(one, key) for key in _SMALL}
+            tensors |= {f"{name}/{key}": getattr(one, key) for key in ("parameters", "validation")}
+            tensors |= {f"{name}/tests/{key}": value for key, value in one.tests.items()}
+        self._write([one.run.name for one in results], tensors, has_parameters=True)
+
+    def result(self, run: Run) -> RunResult:
+        """A run's result; its parameters and predictions are read when they are asked for."""
+        path, _ = self._place[run.name]
+        with safe_open(path, framework="numpy") as file:
+            small = {key: np.asarray(file.get_tensor(f"{run.name}/{key}")) for key in _SMALL}
+        return RunResult(run=run, outputs=StoredOutputs(path, run.name), **small)
+
+    def drop_parameters(self) -> None:
+        """Make the files smaller once nobody needs the parameters."""
+        for path in sorted({path for path, has in self._place.values() if has}):
+            with safe_open(path, framework="numpy") as file:
+                names = [n for n in file.keys() if not n.endswith("/parameters")]  # noqa: SIM118
+                tensors = {name: file.get_tensor(name) for name in names}
+            runs = [name for name, (place, _) in self._place.items() if place == path]
+            self._write(runs, tensors, has_parameters=False)
+            path.unlink(missing_ok=True)
+
+    def plan(self, table: str) -> dict[str, Any] | None:
+        """How a table that was begun here is laid out; None where it was not."""
+        try:
+            plan = json.loads(self._plan_path(table).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return plan if isinstance(plan, dict) and plan.get("format") == FORMAT else None
+
+    def follow(self, plan: Mapping[str, Any]) -> None:
+        """Go on with as many threads as a table was begun with."""
+        if plan["threads"] != self.threads:
+            self.threads = plan["threads"]
+            self._look()
+
+    def forget(self, runs: Iterable[Run]) -> None:
+        """Take runs as not there, so that they are trained again."""
+        for run in runs:
+            self._place.pop(run.name, None)
+
+    def write_plan(self, table: str, *, chunks: Sequence[Sequence[str]]) -> None:
+        """Keep how a table is laid out until it is done.
+
+        Raises:
+            RunError: It can't be written.
+        """
+        plan = {"format": FORMAT, "threads": self.threads, "chunks": [list(c) for c in chunks]}
+        with self._errors():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _replace(self._plan_path(table), lambda path: path.write_text(json.dumps(plan)))
+
+    def forget_plan(self, table: str) -> None:
+        """The table is done."""
+        self._plan_path(table).unlink(missing_ok=True)
+
+    def _look(self) -> None:
+        self._place: dict[str, tuple[Path, bool]] = {}
+        for path in sorted(self.folder.glob("*.safetensors")) if self.folder.is_dir() else ():
+            self._take_in(path)
+
+    def _plan_path(self, table: str) -> Path:
+        return self.folder / f"plan-{table}.json"
+
+    def _write(
+        self, runs: Iterable[str], tensors: Mapping[str, np.ndarray], *, has_parameters: bool
+    ) -> None:
+        names = list(runs)
+        described = {
+            "format": FORMAT,
+            "runs": json.dumps(names),
+            "threads": str(self.threads),
+            "parameters": str(has_parameters),
+        }
+        whole = {name: np.ascontiguousarray(one) for name, one in tensors.items()}
+        path = self.folder / f"{secrets.token_hex(8)}.safetensors"
+        with self._errors():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _replace(path, lambda place: save_file(whole, place, metadata=described))
+        self._place |= {name: (path, has_parameters) for name in names}
+
+    def _take_in(self, path: Path) -> None:
+        """Look what a file holds; one that is damaged, or of other threads, holds nothing."""
+        try:
+            with safe_open(path, framework="numpy") as file:
+                described = file.metadata() or {}
+                if described.get("format") != FORMAT:
+                    return
+                names, threads = json.loads(described["runs"]), int(described["threads"])
+        except (OSError, SafetensorError, ValueError, KeyError):
+            return
+        if threads == self.threads:
+            has = described.get("parameters") == "True"
+            for name in names:
+                if not self._place.get(name, (path, False))[1]:
+                    self._place[name] = (path, has)
+
+    def _errors(self) -> _Complaint:
+        return _Complaint(self.folder)
+
+
+class _Complaint:
+    """Turns what the file system says into one line."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError | SafetensorError):
+            reason = getattr(error, "strerror", None) or error
+            raise RunError(
+                f"{self._folder}: what was trained can't be kept there: {reason}; make room, or "
+                "name another place with --out; what is finished is not lost"
+            ) from error
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Write beside a place, sync, and move there."""
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        write(partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
