@@ -21,7 +21,14 @@ from typing import Annotated, Any
 
 import typer
 
-from amber_cache.config import ExtractConfig, Setting, refuse_unknown_keys, resolve, settings_of
+from amber_cache.config import (
+    ExtractConfig,
+    ImportConfig,
+    Setting,
+    refuse_unknown_keys,
+    resolve,
+    settings_of,
+)
 from amber_cache.errors import AmberError
 from amber_cache.progress import show_progress
 from amber_heads.settings import FitConfig, GridConfig
@@ -131,6 +138,24 @@ def extract(*, given: Mapping[str, Any], json: Json = False, quiet: Quiet = Fals
         _print_json(asdict(report))
     else:
         _say(report.notes, quiet=quiet)
+        _say([f"failed: {one.id} ({one.modality}): {one.reason}" for one in report.failures])
+        print(report.last_line)
+    raise typer.Exit(1 if report.failures else 0)
+
+
+@app.command("import")
+@with_settings(ImportConfig)
+def import_(*, given: Mapping[str, Any], json: Json = False, quiet: Quiet = False) -> None:
+    """Put features of your own into a cache, beside a corpus's votes; no encoder runs."""
+    config, origins = _resolved(ImportConfig, given)
+    from amber_cache.importing import import_features
+
+    with show_progress(quiet=quiet or json) as progress:
+        report = import_features(config, origins, progress=progress)
+    if json:
+        _print_json(asdict(report))
+    else:
+        _say([*report.notes, *report.strangers], quiet=quiet)
         _say([f"failed: {one.id} ({one.modality}): {one.reason}" for one in report.failures])
         print(report.last_line)
     raise typer.Exit(1 if report.failures else 0)
@@ -285,7 +310,7 @@ def run_experiment(config: FitConfig, origins: Mapping[str, int] | None = None, 
 def _resolved(
     config_type: type[Any], given: Mapping[str, Any], config_file: Path | None = None
 ) -> tuple[Any, dict[str, Any]]:
-    refuse_unknown_keys((ExtractConfig, FitConfig, GridConfig))
+    refuse_unknown_keys((ExtractConfig, ImportConfig, FitConfig, GridConfig))
     return resolve(config_type, given, environ=os.environ, config_file=config_file)
 
 

@@ -26,6 +26,13 @@ from amber_cache.records import Listing
 #: `modality=name` pairs, as `--encoder` takes them.
 Pairs = tuple[tuple[str, str], ...]
 
+CORPUS_HELP = (
+    "which reader: demo, manifest, iemocap, msp-podcast, crema-d, audformat or audformat:LABELS"
+)
+ROOT_HELP = (
+    "where the corpus stands (manifest: its .csv, .jsonl or .parquet; audformat: its folder)"
+)
+
 T = TypeVar("T")
 
 
@@ -43,8 +50,8 @@ class Origin(IntEnum):
 class ExtractConfig:
     """What `amber extract` does: which corpus, through which encoders, into which cache."""
 
-    corpus: Annotated[str, "which reader: demo, manifest, iemocap, msp-podcast or crema-d"] = "demo"
-    root: Annotated[Path | None, "where the corpus stands (for manifest: its file)"] = None
+    corpus: Annotated[str, CORPUS_HELP] = "demo"
+    root: Annotated[Path | None, ROOT_HELP] = None
     votes_file: Annotated[Path | None, "the votes, where they are not beside the manifest"] = None
     cache: Annotated[Path, "the cache to write or to add to"] = Path("data/cache.h5")
     encoder: Annotated[Pairs, "MODALITY=NAME: a hub id, a local folder, mel or hash"] = ()
@@ -57,6 +64,18 @@ class ExtractConfig:
     ] = "float32"
     device: Annotated[str, "cpu, cuda or cuda:1"] = "cpu"
     gpu: Annotated[bool, "short for --device cuda"] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportConfig:
+    """What `amber import` does: which features of which corpus, into which cache."""
+
+    corpus: Annotated[str, CORPUS_HELP] = "manifest"
+    root: Annotated[Path | None, ROOT_HELP] = None
+    votes_file: Annotated[Path | None, "the votes, where they are not beside the manifest"] = None
+    cache: Annotated[Path, "the cache to write or to add to"] = Path("data/cache.h5")
+    features: Annotated[Pairs, "MODALITY=PATH: .npz, .npy, .csv or .parquet; repeatable"] = ()
+    encoder: Annotated[Pairs, "MODALITY=NAME: what made them [default: the file's name]"] = ()
 
 
 @dataclass(frozen=True, slots=True)
