@@ -291,7 +291,8 @@ def _experiment(
 ) -> None:
     config, origins = _resolved(config_type, given, config_file)
     with show_progress(quiet=quiet or as_json) as progress:
-        outcome = run_experiment(config, origins, config_file=config_file, progress=progress, **how)
+        how |= {"progress": progress, "tell": lambda lines: _say(lines, quiet=quiet or as_json)}
+        outcome = run_experiment(config, origins, config_file=config_file, **how)
     _say(outcome.notes, quiet=quiet)
     if as_json:
         _print_json(_told([outcome])[0])

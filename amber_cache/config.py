@@ -33,6 +33,9 @@ ROOT_HELP = (
     "where the corpus stands (manifest: its .csv, .jsonl or .parquet; audformat: its folder)"
 )
 
+#: Texts that may hold commas themselves, as `--subset` takes them.
+Listings = tuple[Listing, ...]
+
 T = TypeVar("T")
 
 
@@ -112,7 +115,7 @@ class Setting:
     @property
     def is_repeatable(self) -> bool:
         """Whether its option may stand several times."""
-        return bool(self.kind == Pairs)
+        return self.kind in (Pairs, Listings)
 
     @property
     def metavar(self) -> str | None:
@@ -196,6 +199,8 @@ def coerce(kind: Any, value: object) -> Any:
         return _choice(get_args(kind), value)
     if kind == Pairs:
         return _pairs(value)
+    if kind == Listings:
+        return _listings(value)
     if origin is tuple:
         return tuple(coerce(get_args(kind)[0], item) for item in _items(value))
     return _SCALARS[kind](value)
@@ -354,6 +359,13 @@ def _listing(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return _text(value)
+
+
+def _listings(value: object) -> tuple[str, ...]:
+    """One text or several; a table's keys stand before their values: "key=value,value"."""
+    if isinstance(value, Mapping):
+        return tuple(f"{key}={_paired(item)}" for key, item in value.items())
+    return tuple(map(_text, [value] if not isinstance(value, list | tuple) else value))
 
 
 def _path(value: object) -> Path:

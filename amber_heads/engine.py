@@ -24,6 +24,7 @@ from amber_heads.heads import forward, initial_parameters
 from amber_heads.losses import LOSSES, LossTerms, expert_weights, js_divergence
 from amber_heads.material import Material, minibatches
 from amber_heads.runs import Run
+from amber_heads.smoothing import smoothed
 
 #: AdamW's constants, PyTorch's defaults.
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
@@ -130,7 +131,7 @@ class Stack:
         """
         inputs = self.material.batch(index, self.fold)
         log_heads = forward(self.architecture, self.tensors, inputs, keep=keep)
-        losses = self._losses(log_heads, self.material.target[index])
+        losses = self._losses(log_heads, smoothed(self.material.target[index], self.smoothing))
         per_run = (losses * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1)
         gradients = torch.autograd.grad(per_run.sum(), tuple(self.tensors.values()))
         for view, gradient in zip(self.gradient_views, gradients, strict=True):
@@ -215,6 +216,7 @@ class Stack:
         settings = [run.settings for run in self.runs]
         self.fold = torch.tensor([run.fold for run in self.runs], device=self.material.device)
         self.kappa = self._column([one.kappa for one in settings])
+        self.smoothing = self._column([one.smoothing for one in settings])[:, None, None]
         self.student = np.array(
             [-1 if one.student is None else self.heads.index(one.student) for one in settings]
         )

@@ -44,6 +44,7 @@ RUN_SETTINGS: tuple[str, ...] = (
     "kappa",
     "expert_loss",
     "attach_weights",
+    "smoothing",
     "lr",
     "weight_decay",
     "hidden",
@@ -81,9 +82,12 @@ class FitConfig:
     ] = None
     raters: Annotated[str | None, "external, all, or a kind of rater"] = None
     choices: Annotated[Literal["primary", "all"] | None, "count secondary choices too?"] = None
-    folds: Annotated[Literal["session", "speaker", "random", "official"] | None, "test parts"] = (
-        None
-    )
+    subset: Annotated[
+        tuple[Listing, ...], "COLUMN=VALUE,...: train and test on these utterances alone"
+    ] = ()
+    folds: Annotated[
+        Literal["session", "speaker", "dialogue", "random", "official"] | None, "test parts"
+    ] = None
     num_folds: Annotated[int, "how many"] = 5
     fold_seed: Annotated[int, "seed of random splits"] = 0
     validation: Annotated[
@@ -98,6 +102,9 @@ class FitConfig:
         float | None, "weight of each expert's own JS to the raters [default: 0; 1 if unimodal]"
     ] = None
     attach_weights: Annotated[bool | None, "let gradients through the experts' weights"] = None
+    smoothing: Annotated[float, "of the labels that training sees: S in (1-S)y + S(1-y)/(C-1)"] = (
+        0.0
+    )
     seeds: Annotated[Listing, "how many, or a list: 0,7"] = Listing("5")
     epochs: Annotated[int, "at most; the best by validation is kept"] = 30
     batch_size: Annotated[int, "utterances a step; the last, partial batch is kept"] = 128
@@ -132,6 +139,7 @@ class RunSettings:
     kappa: float | None
     expert_loss: float | None
     attach_weights: bool | None
+    smoothing: float = 0.0
     lr: float
     weight_decay: float
     hidden: int

@@ -28,10 +28,17 @@ from amber_cache.errors import RunError
 
 FORMAT, FORMAT_VERSION = "amber-run", 1
 
+#: Settings that came later: at these values they say nothing, and the hash stays what it was.
+_LATER: dict[str, object] = {"smoothing": 0, "subset": []}
+
 
 def config_hash(command: str, settings: Mapping[str, object], fingerprint: str) -> str:
     """Hash of what a run's figures follow from: settings and data, not where the data stands."""
-    told = {key: value for key, value in settings.items() if key != "cache"}
+    told = {
+        key: value
+        for key, value in settings.items()
+        if key != "cache" and not (key in _LATER and value == _LATER[key])
+    }
     text = json.dumps([command, told, fingerprint], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

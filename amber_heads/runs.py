@@ -26,5 +26,7 @@ class Run:
     def name(self) -> str:
         """A short name that depends on the run alone: ten hexadecimal digits."""
         described = {**asdict(self.settings), "fold": self.fold, "seed": self.seed}
+        if not described["smoothing"]:  # which runs had no word for before there was any
+            del described["smoothing"]
         text = json.dumps(described, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]

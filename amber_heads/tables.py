@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from amber_heads.leakage_words import leakage_name
 from amber_heads.metrics import HEADLINE, METRICS
 
 if TYPE_CHECKING:
@@ -303,6 +304,8 @@ def _amber2_settings(settings: Mapping[str, Any]) -> str:
         for name in ("student", "kappa", "lambda_rai", "lambda_mai", "expert_loss")
         if settings[name] is not None
     ]
+    if settings.get("smoothing"):
+        told.append(f"label smoothing {_setting(settings['smoothing'])}")
     return f"{settings['loss']}: {', '.join(told)}." if told else ""
 
 
@@ -319,7 +322,9 @@ def _notes(summary: Mapping[str, Any]) -> tuple[str, ...]:
     notes.append("f1_multilabel is probably what the paper's F1 column holds.")
     for column, found in summary["leakage"].items():
         shared = _counted(found["test_utterances"], "test utterance")
-        notes.append(f"Leakage: training has the {column} of {shared} too.")
+        if found["test_utterances"]:
+            notes.append(f"Leakage: training has the {leakage_name(column)} of {shared} too.")
+    notes += [f"{one}." for one in (*summary.get("notes", ()), *summary.get("warnings", ()))]
     if diverged := len(summary["diverged_runs"]):
         notes.append(f"{_counted(diverged, 'run')} diverged: their figures are missing.")
     return tuple(notes)

@@ -105,6 +105,16 @@ def test_the_hash_follows_settings_command_and_data_and_not_the_caches_place() -
     assert config_hash("fit", SETTINGS, "other") != first
 
 
+def test_settings_that_came_later_change_the_hash_only_where_they_say_something() -> None:
+    first = config_hash("fit", SETTINGS, "data")
+    assert config_hash("fit", {**SETTINGS, "smoothing": 0.0, "subset": []}, "data") == first
+    others = [
+        config_hash("fit", {**SETTINGS, **later}, "data")
+        for later in ({"smoothing": 0.05}, {"subset": ["style=a"]}, {"later": 0})
+    ]
+    assert len({first, *others}) == 4
+
+
 def test_folders_of_former_versions_are_found_by_the_same_hash() -> None:
     text = f'["fit", {{"kappa": 4.0, "seeds": "0,1,"}}, "{"f" * 64}"]'
     digest = hashlib.sha256(text.encode()).hexdigest()
