@@ -21,7 +21,14 @@ from typing import Annotated, Any
 
 import typer
 
-from amber_cache.config import ExtractConfig, Setting, refuse_unknown_keys, resolve, settings_of
+from amber_cache.config import (
+    ExtractConfig,
+    ImportConfig,
+    Setting,
+    refuse_unknown_keys,
+    resolve,
+    settings_of,
+)
 from amber_cache.errors import AmberError
 from amber_cache.progress import show_progress
 from amber_heads.settings import FitConfig, GridConfig
@@ -45,6 +52,12 @@ Out = Annotated[
 Workers = Annotated[
     int, typer.Option("--workers", help="processes that train [default: 1]", show_default=False)
 ]
+Backend = Annotated[
+    str, typer.Option("--backend", help="what starts them: loky, threading, dask or ray")
+]
+Memory = Annotated[
+    float | None, typer.Option("--memory", help="GiB that runs trained together may take")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="do it anew where it stands")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="a run's config.json, to run it again")
@@ -57,6 +70,8 @@ _HINTS: dict[Any, Any] = {
     "Out": Out,
     "Overwrite": Overwrite,
     "Workers": Workers,
+    "Backend": Backend,
+    "Memory": Memory,
     "ConfigFile": ConfigFile,
 }
 
@@ -136,6 +151,24 @@ def extract(*, given: Mapping[str, Any], json: Json = False, quiet: Quiet = Fals
     raise typer.Exit(1 if report.failures else 0)
 
 
+@app.command("import")
+@with_settings(ImportConfig)
+def import_(*, given: Mapping[str, Any], json: Json = False, quiet: Quiet = False) -> None:
+    """Put features of your own into a cache, beside a corpus's votes; no encoder runs."""
+    config, origins = _resolved(ImportConfig, given)
+    from amber_cache.importing import import_features
+
+    with show_progress(quiet=quiet or json) as progress:
+        report = import_features(config, origins, progress=progress)
+    if json:
+        _print_json(asdict(report))
+    else:
+        _say([*report.notes, *report.strangers], quiet=quiet)
+        _say([f"failed: {one.id} ({one.modality}): {one.reason}" for one in report.failures])
+        print(report.last_line)
+    raise typer.Exit(1 if report.failures else 0)
+
+
 def _add_training(name: str, config_type: type[FitConfig], text: str) -> None:
     """Add a command that trains what a configuration class describes."""
 
@@ -146,11 +179,14 @@ def _add_training(name: str, config_type: type[FitConfig], text: str) -> None:
         out: Out = None,
         overwrite: Overwrite = False,
         workers: Workers = 1,
+        backend: Backend = "loky",
+        memory: Memory = None,
         config: ConfigFile = None,
         json: Json = False,
         quiet: Quiet = False,
     ) -> None:
         how = {"out": out, "overwrite": overwrite, "workers": workers}
+        how |= {"backend": backend, "memory": memory}
         _experiment(config_type, given, config, as_json=json, quiet=quiet, **how)
 
     app.command(name, help=text)(train)
@@ -266,7 +302,8 @@ def _experiment(
 ) -> None:
     config, origins = _resolved(config_type, given, config_file)
     with show_progress(quiet=quiet or as_json) as progress:
-        outcome = run_experiment(config, origins, config_file=config_file, progress=progress, **how)
+        how |= {"progress": progress, "tell": lambda lines: _say(lines, quiet=quiet or as_json)}
+        outcome = run_experiment(config, origins, config_file=config_file, **how)
     _say(outcome.notes, quiet=quiet)
     if as_json:
         _print_json(_told([outcome])[0])
@@ -285,7 +322,7 @@ def run_experiment(config: FitConfig, origins: Mapping[str, int] | None = None, 
 def _resolved(
     config_type: type[Any], given: Mapping[str, Any], config_file: Path | None = None
 ) -> tuple[Any, dict[str, Any]]:
-    refuse_unknown_keys((ExtractConfig, FitConfig, GridConfig))
+    refuse_unknown_keys((ExtractConfig, ImportConfig, FitConfig, GridConfig))
     return resolve(config_type, given, environ=os.environ, config_file=config_file)
 
 

@@ -8,7 +8,9 @@ import only those above them:
     config      flags, environment and files -> one frozen configuration
     progress    bars or plain lines on stderr
     audio       decode, cut, mix, resample
-    corpora     one reader a file: demo, manifest, iemocap, msp_podcast, crema_d
+    bounds      how much a file may claim to hold
+    parquet     Parquet files, if pyarrow is there
+    corpora     one reader a file: demo, manifest, iemocap, msp_podcast, crema_d, audformat
     pooling     frames -> one vector
     encoders    waveforms or texts -> frames and a mask
     batching    which utterances share a batch
@@ -17,4 +19,7 @@ import only those above them:
     former      what a cache already has of it
     encoding    decode ahead, encode, pool
     extract     all of it together
+    feature_files  files of features, one function a format
+    features    read, checked, joined to utterances by id
+    importing   features in place of encoders
 """

@@ -26,6 +26,16 @@ from amber_cache.records import Listing
 #: `modality=name` pairs, as `--encoder` takes them.
 Pairs = tuple[tuple[str, str], ...]
 
+CORPUS_HELP = (
+    "which reader: demo, manifest, iemocap, msp-podcast, crema-d, audformat or audformat:LABELS"
+)
+ROOT_HELP = (
+    "where the corpus stands (manifest: its .csv, .jsonl or .parquet; audformat: its folder)"
+)
+
+#: Texts that may hold commas themselves, as `--subset` takes them.
+Listings = tuple[Listing, ...]
+
 T = TypeVar("T")
 
 
@@ -43,8 +53,8 @@ class Origin(IntEnum):
 class ExtractConfig:
     """What `amber extract` does: which corpus, through which encoders, into which cache."""
 
-    corpus: Annotated[str, "which reader: demo, manifest, iemocap, msp-podcast or crema-d"] = "demo"
-    root: Annotated[Path | None, "where the corpus stands (for manifest: its file)"] = None
+    corpus: Annotated[str, CORPUS_HELP] = "demo"
+    root: Annotated[Path | None, ROOT_HELP] = None
     votes_file: Annotated[Path | None, "the votes, where they are not beside the manifest"] = None
     cache: Annotated[Path, "the cache to write or to add to"] = Path("data/cache.h5")
     encoder: Annotated[Pairs, "MODALITY=NAME: a hub id, a local folder, mel or hash"] = ()
@@ -57,6 +67,18 @@ class ExtractConfig:
     ] = "float32"
     device: Annotated[str, "cpu, cuda or cuda:1"] = "cpu"
     gpu: Annotated[bool, "short for --device cuda"] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportConfig:
+    """What `amber import` does: which features of which corpus, into which cache."""
+
+    corpus: Annotated[str, CORPUS_HELP] = "manifest"
+    root: Annotated[Path | None, ROOT_HELP] = None
+    votes_file: Annotated[Path | None, "the votes, where they are not beside the manifest"] = None
+    cache: Annotated[Path, "the cache to write or to add to"] = Path("data/cache.h5")
+    features: Annotated[Pairs, "MODALITY=PATH: .npz, .npy, .csv or .parquet; repeatable"] = ()
+    encoder: Annotated[Pairs, "MODALITY=NAME: what made them [default: the file's name]"] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +115,7 @@ class Setting:
     @property
     def is_repeatable(self) -> bool:
         """Whether its option may stand several times."""
-        return bool(self.kind == Pairs)
+        return self.kind in (Pairs, Listings)
 
     @property
     def metavar(self) -> str | None:
@@ -177,6 +199,8 @@ def coerce(kind: Any, value: object) -> Any:
         return _choice(get_args(kind), value)
     if kind == Pairs:
         return _pairs(value)
+    if kind == Listings:
+        return _listings(value)
     if origin is tuple:
         return tuple(coerce(get_args(kind)[0], item) for item in _items(value))
     return _SCALARS[kind](value)
@@ -335,6 +359,13 @@ def _listing(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return _text(value)
+
+
+def _listings(value: object) -> tuple[str, ...]:
+    """One text or several; a table's keys stand before their values: "key=value,value"."""
+    if isinstance(value, Mapping):
+        return tuple(f"{key}={_paired(item)}" for key, item in value.items())
+    return tuple(map(_text, [value] if not isinstance(value, list | tuple) else value))
 
 
 def _path(value: object) -> Path:

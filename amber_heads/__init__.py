@@ -4,9 +4,19 @@ Nothing is imported here, so that the command line starts fast; take names from 
 import only those above them:
 
     options     what can be told, as typed configuration classes
+    axes        a grid's axes, from text
+    checks      what numbers a configuration may hold
     settings    what was told, completed and checked
+    codes       names as whole numbers
+    policy      which votes count, and for what
+    subset      which utterances are asked for
     data        cache -> aligned arrays under a label policy
+    groups      sessions, speakers, dialogues: what must stay together
     folds       training, validation and test parts
+    leakage     what these parts share
+    leakage_words   and how that is told
+    preparation configuration, data, folds and leaks, before anything trains
+    smoothing   labels as training sees them
     floors      predictions that look at no input
     losses      AmbER2, class-balanced CE, soft CE, KL, JS
     metrics     every metric with its definition

@@ -1,7 +1,7 @@
 """From a cache to aligned arrays: which utterances count, with which soft label.
 
-The class set, merging, the raters who count and the `--keep` policy are applied here to the
-stored votes (Eq. 1: `y_c = n_c / N`); every utterance left out is counted under its reason.
+The label policy (policy.py) and the subset (subset.py) are applied here to the stored votes
+(Eq. 1: `y_c = n_c / N`); every utterance left out is counted under its reason.
 """
 
 from __future__ import annotations
@@ -16,31 +16,22 @@ from jaxtyping import Bool, Float
 from amber_cache.errors import ConfigError
 from amber_cache.records import LABELS
 from amber_cache.store import DONE, Cache, Embedding, VoteTable, data_hash, text_array
+from amber_heads.policy import LabelPolicy, counted_votes, kept, parse_classes, vote_counts
+from amber_heads.subset import Subset, subset_mask, subset_texts
+
+__all__ = [
+    "COLUMNS",
+    "Dataset",
+    "LabelPolicy",
+    "counted_votes",
+    "kept",
+    "load_dataset",
+    "parse_classes",
+    "vote_counts",
+]
 
 #: The utterance columns that splits, tables and plots use.
 COLUMNS = ("speaker", "session", "dialogue", "split", "style", "text")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelPolicy:
-    """Which votes make a soft label, and which utterances have one.
-
-    Attributes:
-        classes: The labels that each class merges; the first gives the class its name.
-        keep: all-in, any-vote, majority-mass or consensus.
-        raters: external (every kind but "self"), all, or one kind.
-        choices: primary, or all to count secondary choices too.
-    """
-
-    classes: tuple[tuple[str, ...], ...]
-    keep: str = "all-in"
-    raters: str = "external"
-    choices: str = "primary"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The classes' names."""
-        return tuple(labels[0] for labels in self.classes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,27 +66,6 @@ class Dataset:
         return len(self.ids)
 
 
-def parse_classes(text: str) -> tuple[tuple[str, ...], ...]:
-    """Read `--classes`.
-
-    Raises:
-        ConfigError: Fewer than two classes, an empty one, or a label in two of them.
-
-    Examples:
-        >>> parse_classes("neutral, happy+excited")
-        (('neutral',), ('happy', 'excited'))
-    """
-    classes = tuple(
-        tuple(label.strip().lower() for label in part.split("+")) for part in text.split(",")
-    )
-    labels = [label for labels in classes for label in labels]
-    if len(classes) < 2 or not all(labels):
-        raise ConfigError(f"--classes {text!r}: needs at least two classes, none of them empty")
-    if twice := sorted({label for label in labels if labels.count(label) > 1}):
-        raise ConfigError(f"--classes {text!r}: {', '.join(twice)} stands in it twice")
-    return classes
-
-
 def load_dataset(
     cache: Cache,
     *,
@@ -105,83 +75,35 @@ def load_dataset(
     keep: str,
     raters: str,
     choices: str,
+    subset: Subset = (),
 ) -> Dataset:
     """Read a cache under a label policy.
 
     Args:
         classes: As `--classes` has it; "" for every label that has votes.
+        subset: As `parse_subset` gives it. What lies outside is as if it were not there, but that
+            it is counted.
 
     Raises:
         CacheError: The cache lacks what is asked for, or is damaged.
         ConfigError: A class has no vote, no rater is of that kind, or nothing is left.
     """
     votes, table = cache.votes, cache.utterances
-    counted = counted_votes(votes, raters=raters, choices=choices)
+    inside = subset_mask(subset, table)
+    counted = counted_votes(votes, raters=raters, choices=choices) & inside[votes.utterance]
     groups = parse_classes(classes) if classes else _voted_labels(votes, counted)
     policy = LabelPolicy(classes=groups, keep=keep, raters=raters, choices=choices)
     counts, outside = vote_counts(votes, counted, policy, num_utterances=len(table))
     _refuse_unknown_labels(policy, votes)
     _refuse_unvoted_classes(counts, policy, votes, counted)
     entries = {name: cache.embeddings(name, encoders.get(name)) for name in modalities}
-    used, left_out = _used(entries, counts, outside, table.consensus, policy)
+    subset_reason = {f"outside the subset {' '.join(subset_texts(subset))}": ~inside}
+    reasons = subset_reason | _reasons(entries, counts, outside, table.consensus, policy)
+    used, left_out = _sifted(reasons)
     if not used.any():
-        reasons = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
-        raise ConfigError(f"{cache.path}: no utterance is left to train on: {reasons}")
+        told = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
+        raise ConfigError(f"{cache.path}: no utterance is left to train on: {told}")
     return _dataset(cache, entries, policy, counts, used, left_out)
-
-
-def counted_votes(votes: VoteTable, *, raters: str, choices: str) -> Bool[np.ndarray, " vote"]:
-    """Which votes count.
-
-    Raises:
-        ConfigError: No vote is of the kind asked for.
-    """
-    kinds = np.asarray(votes.kind, dtype=object)
-    if raters == "all":
-        counted = np.ones(len(kinds), dtype=bool)
-    elif raters == "external":
-        counted = np.asarray(kinds != "self", dtype=bool)
-    else:
-        counted = np.asarray(kinds == raters, dtype=bool)
-        if not counted.any():
-            there = ", ".join(sorted(set(kinds))) or "none"
-            raise ConfigError(f"--raters {raters}: no such kind of rater; the cache has {there}")
-    return counted if choices == "all" else counted & np.asarray(votes.primary, dtype=bool)
-
-
-def vote_counts(
-    votes: VoteTable,
-    counted: Bool[np.ndarray, " vote"],
-    policy: LabelPolicy,
-    *,
-    num_utterances: int,
-) -> tuple[Float[np.ndarray, "utterance class"], Float[np.ndarray, " utterance"]]:
-    """Votes of each utterance in each class, and those that lie in none."""
-    class_of = {label: c for c, labels in enumerate(policy.classes) for label in labels}
-    outside = len(policy.classes)
-    column = np.array([class_of.get(label, outside) for label in votes.labels] or [outside])
-    counts = np.zeros((num_utterances, outside + 1))
-    rows = np.asarray(votes.utterance)[counted]
-    np.add.at(counts, (rows, column[np.asarray(votes.label)[counted]]), 1.0)
-    return counts[:, :outside], counts[:, outside]
-
-
-def kept(
-    counts: Float[np.ndarray, "utterance class"],
-    outside: Float[np.ndarray, " utterance"],
-    *,
-    keep: str,
-    consensus_in: Bool[np.ndarray, " utterance"],
-) -> Bool[np.ndarray, " utterance"]:
-    """Which utterances a `--keep` policy lets in; none without a vote in the classes."""
-    inside = counts.sum(axis=1)
-    rule = {
-        "all-in": outside == 0,
-        "any-vote": np.ones(len(inside), dtype=bool),
-        "majority-mass": inside > outside,
-        "consensus": consensus_in,
-    }[keep]
-    return np.asarray((inside > 0) & rule, dtype=bool)
 
 
 def _voted_labels(
@@ -222,22 +144,30 @@ def _refuse_unvoted_classes(
         )
 
 
-def _used(
+def _reasons(
     entries: Mapping[str, Embedding],
     counts: Float[np.ndarray, "utterance class"],
     outside: Float[np.ndarray, " utterance"],
     consensus: np.ndarray,
     policy: LabelPolicy,
-) -> tuple[Bool[np.ndarray, " utterance"], dict[str, int]]:
-    """Who is used, and how many are left out for what: each under its first reason."""
+) -> dict[str, Bool[np.ndarray, " utterance"]]:
+    """Why the label policy and the encoders leave whom out; an utterance may have several."""
     in_classes = {label for labels in policy.classes for label in labels}
     consensus_in = np.array([label in in_classes for label in consensus], dtype=bool)
-    no_vote = (counts.sum(axis=1) + outside) == 0
-    not_kept = ~kept(counts, outside, keep=policy.keep, consensus_in=consensus_in)
-    reasons = {"without a counted vote": no_vote, f"not kept by {policy.keep}": not_kept}
-    for modality, entry in entries.items():
-        reasons[f"without {modality}"] = entry.status != DONE
-    left = np.ones(len(no_vote), dtype=bool)
+    return {
+        "without a counted vote": (counts.sum(axis=1) + outside) == 0,
+        f"not kept by {policy.keep}": ~kept(
+            counts, outside, keep=policy.keep, consensus_in=consensus_in
+        ),
+        **{f"without {modality}": entry.status != DONE for modality, entry in entries.items()},
+    }
+
+
+def _sifted(
+    reasons: Mapping[str, Bool[np.ndarray, " utterance"]],
+) -> tuple[Bool[np.ndarray, " utterance"], dict[str, int]]:
+    """Who is used, and how many are left out for what: each under its first reason."""
+    left = np.ones(len(next(iter(reasons.values()))), dtype=bool)
     left_out = {}
     for reason, mask in reasons.items():
         if count := int((left & mask).sum()):

@@ -6,32 +6,30 @@ table of runs, train it, select on validation, measure, write.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from amber_cache.errors import ConfigError
-from amber_cache.store import amber_version, open_cache, text_array
+from amber_cache.store import amber_version, text_array
 from amber_heads import results as files
-from amber_heads.agreement import entropy_per_utterance
-from amber_heads.data import Dataset, load_dataset
-from amber_heads.folds import Fold, leakage, make_folds
+from amber_heads.data import Dataset
+from amber_heads.folds import Fold
+from amber_heads.leakage import shared_only
+from amber_heads.preparation import Guard, Prepared, guard, prepare
 from amber_heads.settings import (
     FitConfig,
     GridConfig,
     RunSettings,
-    complete,
-    complete_fold_seed,
-    expand,
-    heads_of,
-    parse_seeds,
 )
 
+if TYPE_CHECKING:
+    from amber_heads.training import Training
+
 Progress = Callable[[str, int, int], None]
+Tell = Callable[[Sequence[str]], None]
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,10 @@ def run_experiment(
     out: Path | None = None,
     overwrite: bool = False,
     workers: int = 1,
+    backend: str = "loky",
+    memory: float | None = None,
     progress: Progress = lambda stage, done, total: None,
+    tell: Tell = lambda lines: None,
 ) -> Outcome:
     """Train what a configuration asks for, or find it done.
 
@@ -69,126 +70,95 @@ def run_experiment(
         out: The run directory; None: named after the configuration and the data.
         overwrite: Train anew where it stands already.
         workers: Processes that train; the figures do not depend on it.
+        backend: Of joblib, which starts them.
+        memory: GiB that a stack of runs may take; None: what suits the device.
         progress: Told (stage, done, total).
+        tell: Told, before the training starts, what the folds leak and what else must be known.
 
     Raises:
         AmberError: The cache, the configuration or the folder can't be used.
     """
     command = "grid" if isinstance(config, GridConfig) else "fit"
     former = files.read_config(config_file, command=command) if config_file else None
-    config, dataset = _read(config, origins)
-    folds = _folds(config, dataset)
+    prepared = prepare(config, origins)
+    fingerprint = prepared.dataset.fingerprint
     description = files.make_config(
-        command, _plain(config), fingerprint=dataset.fingerprint, version=amber_version()
+        command, _plain(prepared.config), fingerprint=fingerprint, version=amber_version()
     )
     notes: tuple[str, ...] = ()
-    if former is not None and former.get("data") != dataset.fingerprint:
+    if former is not None and former.get("data") != fingerprint:
         notes = (f"--config {config_file}: ran on other data; the figures will differ",)
     folder = out or files.default_folder(description)
     stored = files.stored_summary(folder, description, overwrite=overwrite)
     if stored is not None:
         return Outcome(folder, stored, stored=True, notes=notes)
-    summary, content = _train(config, command, dataset, folds, workers, progress)
+    leaks = guard(prepared)
+    told = _first(lambda: tell([*prepared.notes, *leaks.block, *leaks.warnings]), progress)
+    from amber_heads.processes import Processes
+    from amber_heads.training import How, train
+
+    how = How(Path(folder).parent, Processes(workers, backend), anew=overwrite, memory_gib=memory)
+    training = train(prepared, how, told)
+    summary, content = _measured(prepared, command, leaks, training, told)
+    description |= {"leakage": leaks.in_brief, "warnings": list(leaks.warnings)}
     files.write_run(folder, description, content)
+    training.finish()
     return Outcome(folder, files.without_nan(summary), stored=False, notes=notes)
 
 
-def _read(config: FitConfig, origins: Mapping[str, int]) -> tuple[FitConfig, Dataset]:
-    """The configuration without gaps, and the data that it names."""
-    with open_cache(config.cache) as cache:
-        config = complete(config, origins, protocol=cache.protocol, modalities=cache.modalities)
-        dataset = load_dataset(
-            cache,
-            modalities=config.modalities,
-            encoders=dict(config.encoder),
-            classes=str(config.classes),
-            keep=str(config.keep),
-            raters=str(config.raters),
-            choices=str(config.choices),
-        )
-    groups = dataset.columns.get(str(config.folds))  # of speakers or sessions
-    num_groups = None if groups is None else len(set(groups))
-    config = complete_fold_seed(config, origins, num_groups=num_groups)
-    # The entries by name: the cache may hold more of them when this is run again.
-    return replace(config, encoder=tuple(dataset.encoders.items())), dataset
+def _first(once: Callable[[], None], progress: Progress) -> Progress:
+    """A `Progress` before whose first stage something is done: after all that may be refused."""
+    waiting = [once]
+
+    def told(stage: str, done: int, total: int) -> None:
+        while waiting:
+            waiting.pop()()
+        progress(stage, done, total)
+
+    return told
 
 
-def _folds(config: FitConfig, dataset: Dataset) -> tuple[Fold, ...]:
-    return make_folds(
-        str(config.folds),
-        columns=dataset.columns,
-        ambiguity=entropy_per_utterance(dataset.target),
-        num_folds=config.num_folds,
-        seed=config.fold_seed,
-        validation=config.validation,
-    )
-
-
-def _train(
-    config: FitConfig,
-    command: str,
-    dataset: Dataset,
-    folds: Sequence[Fold],
-    workers: int,
-    progress: Progress,
+def _measured(
+    prepared: Prepared, command: str, leaks: Guard, training: Training, progress: Progress
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The summary, and every file of the run directory but config.json."""
     from amber_heads import summary as figures
-    from amber_heads.grid import make_table, select, train_table
-    from amber_heads.material import Material
 
-    settings, seeds = expand(config), parse_seeds(config.seeds)
-    heads = heads_of(config.modalities)
-    material = Material(dataset, folds, standardize=config.standardize, device=_device(config))
-    table = make_table(settings, num_folds=len(folds), seeds=seeds)
-    trained = train_table(table, material, workers=workers, progress=progress)
-    how = config.select if isinstance(config, GridConfig) else "nested"
-    choice = select(trained, settings=settings, heads=heads, num_folds=len(folds), how=how)
-    by_fold = [settings[one] for one in choice]
+    dataset, settings = prepared.dataset, training.settings
+    by_fold = [settings[one] for one in training.choice]
     progress("measuring", 0, 1)
-    found = figures.Results(trained, target=dataset.target, folds=folds, seeds=seeds, heads=heads)
-    summary = _summary(config, command, dataset, folds, found, settings, choice)
+    found = figures.Results(
+        training.results,
+        target=dataset.target,
+        folds=prepared.folds,
+        seeds=training.seeds,
+        heads=training.heads,
+    )
+    summary = _summary(prepared, command, leaks, found, settings, training.choice)
     content = {
         "summary.json": files.json_bytes(summary),
         "runs.csv": files.csv_bytes(figures.run_rows(found)),
         "curves.csv": files.csv_bytes(figures.curve_rows(found)),
         "predictions.h5": _predictions(dataset, found, by_fold),
-        **_model(config, dataset, material, found, by_fold),
+        **_model(prepared.config, dataset, training.material, found, by_fold),
         **_tables(summary),
     }
     progress("measuring", 1, 1)
     return summary, content
 
 
-def _device(config: FitConfig) -> str:
-    import torch
-
-    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", config.device):
-        raise ConfigError(f"--device {config.device}: must be cpu, cuda or cuda:N")
-    if config.device != "cpu" and not torch.cuda.is_available():
-        raise ConfigError(
-            f"--device {config.device}, or --gpu: no CUDA device is available here; "
-            "leave it out for the CPU"
-        )
-    if int(config.device.partition(":")[2] or 0) >= max(1, torch.cuda.device_count()):
-        raise ConfigError(
-            f"--device {config.device}: there are {torch.cuda.device_count()} CUDA devices"
-        )
-    return config.device
-
-
 def _summary(
-    config: FitConfig,
+    prepared: Prepared,
     command: str,
-    dataset: Dataset,
-    folds: Sequence[Fold],
+    leaks: Guard,
     found: Any,
     settings: Sequence[RunSettings],
     choice: Sequence[int],
 ) -> dict[str, Any]:
-    from amber_heads.grid import judging_head
+    from amber_heads.selection import at_the_edge, judging_head
     from amber_heads.summary import read_at_another_head
 
+    config, dataset, folds = prepared.config, prepared.dataset, prepared.folds
     chosen = [settings[one] for one in choice]
     return {
         "format": files.FORMAT,
@@ -214,7 +184,8 @@ def _summary(
         ],
         "selected": {
             "how": getattr(config, "select", "nested") if len(settings) > 1 else "single",
-            "by": "validation js",
+            "by": f"validation {getattr(config, 'select_by', 'js')}",
+            "edges": at_the_edge(settings, choice),
             "settings": [asdict(one) for one in chosen],
             "heads": found.chosen(chosen),
             "judged_by": [judging_head(one, found.heads) for one in chosen],
@@ -224,13 +195,15 @@ def _summary(
         "floors": found.floors(),
         "diverged_runs": [one.run.name for one in found.results if one.diverged],
         "utterances": {"used": len(dataset), "left_out": dict(dataset.left_out)},
-        "leakage": leakage(folds, dataset.columns),
+        "leakage": shared_only(leaks.leakage),
+        "notes": list(prepared.notes),
+        "warnings": list(leaks.warnings),
     }
 
 
 def _judged(found: Any, by_fold: Sequence[RunSettings]) -> Any:
     """Each fold's distributions by the head that its settings are judged by."""
-    from amber_heads.grid import judging_head
+    from amber_heads.selection import judging_head
 
     head = [found.heads.index(judging_head(one, found.heads)) for one in by_fold]
 

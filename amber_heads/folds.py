@@ -6,13 +6,23 @@ where there is one fold and as many named test sets as the corpus has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int
 
 from amber_cache.errors import ConfigError
+from amber_heads.codes import is_unknown
+from amber_heads.groups import GROUPED, group_by
+
+__all__ = [
+    "Fold",
+    "absent_test_sets",
+    "balanced_folds",
+    "group_folds",
+    "make_folds",
+]
 
 #: The words for the official parts, as corpora write them, in lower case.
 _TRAIN_WORDS = ("train", "training")
@@ -54,22 +64,24 @@ def make_folds(
     """Part the utterances.
 
     Args:
-        kind: session, speaker, random or official.
-        columns: (N,) strings by name; the column of that kind must be filled in.
+        kind: session, speaker, dialogue, random or official.
+        columns: (N,) strings by name; groups are those of `group_by`.
         ambiguity: (N,) entropy of the soft labels, by which random folds are balanced.
         seed: Of every random choice.
         validation: next (the fold after the test fold) or random (20% of the rest).
 
     Raises:
-        ConfigError: A column is empty, there are fewer groups than folds, or a part is empty.
+        ConfigError: An utterance has no group, there are fewer groups than folds, or a part is
+            empty.
     """
     if kind == "official":
         return (_official(columns["split"]),)
-    if kind == "random":
+    if kind in GROUPED:
+        groups = group_by(kind, columns).names
+        fold_of, names = group_folds(groups, kind=kind, num_folds=num_folds, seed=seed)
+    else:
         fold_of = balanced_folds(ambiguity, num_folds=num_folds, seed=seed)
         names = tuple(str(number + 1) for number in range(num_folds))
-    else:
-        fold_of, names = group_folds(columns[kind], kind=kind, num_folds=num_folds, seed=seed)
     folds = tuple(
         _fold(number, names, fold_of, validation=validation, seed=seed)
         for number in range(num_folds)
@@ -82,17 +94,11 @@ def make_folds(
 def group_folds(
     groups: np.ndarray, *, kind: str, num_folds: int, seed: int
 ) -> tuple[Int[np.ndarray, " utterance"], tuple[str, ...]]:
-    """Put whole sessions or speakers into folds: one each, or several of like total size.
+    """Put whole groups into folds: one each, or several of like total size.
 
     Raises:
-        ConfigError: An utterance has none, or there are fewer of them than folds.
+        ConfigError: There are fewer of them than folds.
     """
-    if missing := int((groups == "").sum()):
-        other = "speaker" if kind == "session" else "session"
-        raise ConfigError(
-            f"--folds {kind}: {missing} of {len(groups)} utterances have no {kind}; "
-            f"use --folds {other} or --folds random"
-        )
     names, member, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
     if len(names) < num_folds:
         fewer = f"--num-folds {len(names)}" if len(names) >= 3 else "--folds random"
@@ -124,31 +130,19 @@ def balanced_folds(
     return fold_of
 
 
-def leakage(folds: Sequence[Fold], columns: Mapping[str, np.ndarray]) -> dict[str, dict[str, int]]:
-    """What training shares with test: by column, shared values and the test utterances they touch.
+def absent_test_sets(split: np.ndarray, used: np.ndarray) -> dict[str, int]:
+    """Official test sets of which no utterance is used, and their sizes.
 
-    Only columns that share anything are listed; the counts are summed over folds.
+    Args:
+        split: Every utterance's official part.
+        used: That of the utterances that have a soft label.
     """
-    found: dict[str, dict[str, int]] = {}
-    for name in ("speaker", "session", "dialogue", "text"):
-        values = np.array([_folded(value) for value in columns[name]], dtype=object)
-        shared, touched = 0, 0
-        for fold in folds:
-            seen = set(values[fold.train]) - {""}
-            for test in fold.tests.values():
-                hits = [value for value in values[test] if value in seen]
-                shared, touched = shared + len(set(hits)), touched + len(hits)
-        if touched:
-            found[name] = {"values": shared, "test_utterances": touched}
-    return found
+    words, there = _split_words(split), set(_split_words(used))
+    return {name: int((words == name).sum()) for name in _test_names(words) if name not in there}
 
 
 def _joined(names: np.ndarray, kind: str, *, number: int) -> str:
     return "+".join(names) if len(names) <= _MOST_NAMED else f"{number} ({len(names)} {kind}s)"
-
-
-def _folded(value: str) -> str:
-    return " ".join(value.lower().split())
 
 
 def _like_sizes(sizes: np.ndarray, *, num_folds: int, seed: int) -> Int[np.ndarray, " group"]:
@@ -183,11 +177,22 @@ def _fold(
     )
 
 
+def _split_words(split: np.ndarray) -> np.ndarray:
+    """The parts' names in lower case; "" where there is none."""
+    words = np.array([word.strip().lower() for word in split], dtype=object)
+    words[is_unknown(split)] = ""
+    return words
+
+
+def _test_names(words: np.ndarray) -> list[str]:
+    return sorted(set(words) - {*_TRAIN_WORDS, *_VALIDATION_WORDS, ""})
+
+
 def _official(split: np.ndarray) -> Fold:
-    words = np.array([word.lower() for word in split], dtype=object)
+    words = _split_words(split)
     train = np.flatnonzero(np.isin(words, _TRAIN_WORDS))
     validation = np.flatnonzero(np.isin(words, _VALIDATION_WORDS))
-    names = sorted(set(words) - {*_TRAIN_WORDS, *_VALIDATION_WORDS, ""})
+    names = _test_names(words)
     if not names:
         there = ", ".join(sorted(set(split) - {""})) or "no splits"
         raise ConfigError(f"--folds official: the cache names no test split; it has {there}")

@@ -59,6 +59,11 @@ def plan_chunks(
     return tuple(chunks)
 
 
+def table_name(runs: Sequence[Run]) -> str:
+    """What a table's plan goes by: its runs, in order."""
+    return hashlib.sha256(" ".join(run.name for run in runs).encode()).hexdigest()[:16]
+
+
 def stack_bytes(material: Material, settings: RunSettings) -> int:
     """What one more run in a stack takes: parameters, two moments, the best rows, activations."""
     architecture = material.architecture(settings.hidden)
@@ -83,6 +88,7 @@ def train_table(
     *,
     store: TrainedRuns | None = None,
     size: int | None = None,
+    budget: int | None = None,
     processes: Processes = HERE,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> list[RunResult]:
@@ -93,6 +99,7 @@ def train_table(
         material: Data, folds and device.
         store: Where finished chunks are kept and looked for; None: in memory, until this returns.
         size: Rows that train as one stack; None: what suits the device.
+        budget: Bytes that a stack may take; None: `MEMORY_BUDGET`.
         processes: Who trains the chunks.
         progress: Told (stage, run epochs done, run epochs in all) of what is still to be trained.
 
@@ -102,7 +109,7 @@ def train_table(
     """
     processes.check(material.device)
     results: dict[Run, RunResult] = {}
-    with _planned(runs, material, store, size) as chunks:
+    with _planned(runs, material, store, size, budget) as chunks:
         waiting = [chunk for chunk in chunks if store is None or any(r not in store for r in chunk)]
         total = sum(run.settings.epochs for chunk in waiting for run in chunk)
         done = 0
@@ -125,17 +132,21 @@ def train_table(
 
 @contextmanager
 def _planned(
-    runs: Sequence[Run], material: Material, store: TrainedRuns | None, size: int | None
+    runs: Sequence[Run],
+    material: Material,
+    store: TrainedRuns | None,
+    size: int | None,
+    budget: int | None,
 ) -> Iterator[list[list[Run]]]:
     """A table's chunks: the plan's, where it was begun; that is kept until all is done."""
     if store is None:
-        yield _cut(runs, material, size)
+        yield _cut(runs, material, size, budget)
         return
-    table = hashlib.sha256(" ".join(run.name for run in runs).encode()).hexdigest()[:16]
+    table = table_name(runs)
     by_name = {run.name: run for run in runs}
     plan = store.plan(table)
     if plan is None:
-        chunks = _cut([run for run in runs if run not in store], material, size)
+        chunks = _cut([run for run in runs if run not in store], material, size, budget)
         store.write_plan(table, chunks=[[run.name for run in chunk] for chunk in chunks])
     else:
         store.follow(plan)
@@ -144,11 +155,14 @@ def _planned(
     store.forget_plan(table)
 
 
-def _cut(runs: Sequence[Run], material: Material, size: int | None) -> list[list[Run]]:
-    chunks = []
-    for rows in plan_chunks(runs, size=size or (lambda one: chunk_size(material, one))):
-        chunks.append([runs[row] for row in rows])
-    return chunks
+def _cut(
+    runs: Sequence[Run], material: Material, size: int | None, budget: int | None
+) -> list[list[Run]]:
+    def fitting(one: RunSettings) -> int:
+        return chunk_size(material, one, budget=budget)
+
+    chunks = plan_chunks(runs, size=size or fitting)
+    return [[runs[row] for row in rows] for rows in chunks]
 
 
 def _trained(

@@ -16,6 +16,7 @@ from torch import Tensor
 from amber_heads.losses import LOSSES, LossTerms, expert_weights
 from amber_heads.material import Material
 from amber_heads.runs import Run
+from amber_heads.smoothing import smoothed
 
 
 class Objective:
@@ -37,6 +38,7 @@ class Objective:
         ]
         self._order = torch.tensor(order, device=material.device)
         self._kappa = self._column([one.kappa for one in settings])
+        self._smoothing = self._column([one.smoothing for one in settings])[:, None, None]
         kinds: dict[tuple[str, bool], list[int]] = {}
         for r, one in enumerate(settings):
             kinds.setdefault((one.loss, not one.attach_weights), []).append(r)
@@ -54,7 +56,8 @@ class Objective:
         log_heads: Float[Tensor, "run batch head class"],
         target: Float[Tensor, "run batch class"],
     ) -> Float[Tensor, "run batch"]:
-        """Each run's own loss of each utterance."""
+        """Each run's own loss of each utterance; training sees smoothed labels."""
+        target = smoothed(target, self._smoothing)
         if len(self._groups) == 1:
             ((name, rows, terms),) = self._groups
             return LOSSES[name].compute(self._student_first(log_heads, rows), target, terms)

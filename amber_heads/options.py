@@ -16,6 +16,24 @@ from amber_cache.records import Listing
 
 FUSION = "fusion"
 
+#: The metrics that are better high or low; metrics.py, which brings NumPy, defines them.
+MetricName = Literal[
+    "js",
+    "bc",
+    "r2",
+    "f1",
+    "wf1",
+    "acc",
+    "f1_multilabel",
+    "acc_tie",
+    "r2_cod",
+    "js_aer",
+    "ece_hard_5",
+    "ece_hard_15",
+    "ece_soft",
+    "brier",
+]
+
 LossName = Literal["amber2", "cb-ce", "soft-ce", "kl", "js"]
 
 #: What a label protocol sets unless the user says otherwise; None in the cache: all labels.
@@ -44,6 +62,7 @@ RUN_SETTINGS: tuple[str, ...] = (
     "kappa",
     "expert_loss",
     "attach_weights",
+    "smoothing",
     "lr",
     "weight_decay",
     "hidden",
@@ -82,9 +101,12 @@ class FitConfig:
     ] = None
     raters: Annotated[str | None, "external, all, or a kind of rater"] = None
     choices: Annotated[Literal["primary", "all"] | None, "count secondary choices too?"] = None
-    folds: Annotated[Literal["session", "speaker", "random", "official"] | None, "test parts"] = (
-        None
-    )
+    subset: Annotated[
+        tuple[Listing, ...], "COLUMN=VALUE,...: train and test on these utterances alone"
+    ] = ()
+    folds: Annotated[
+        Literal["session", "speaker", "dialogue", "random", "official"] | None, "test parts"
+    ] = None
     num_folds: Annotated[int, "how many"] = 5
     fold_seed: Annotated[int, "seed of random splits"] = 0
     validation: Annotated[
@@ -99,6 +121,9 @@ class FitConfig:
         float | None, "weight of each expert's own JS to the raters [default: 0; 1 if unimodal]"
     ] = None
     attach_weights: Annotated[bool | None, "let gradients through the experts' weights"] = None
+    smoothing: Annotated[float, "of the labels that training sees: S in (1-S)y + S(1-y)/(C-1)"] = (
+        0.0
+    )
     seeds: Annotated[Listing, "how many, or a list: 0,7"] = Listing("5")
     epochs: Annotated[int, "at most; the best by validation is kept"] = 30
     patience: Annotated[int, "epochs without a better one before a run stops; 0: never"] = 0
@@ -108,6 +133,10 @@ class FitConfig:
     hidden: Annotated[int, "width of the hidden layers"] = 256
     dropout: Annotated[float, "after each ReLU"] = 0.0
     standardize: Annotated[bool, "inputs, on each training split"] = True
+    precision: Annotated[
+        Literal["float32", "tf32", "bfloat16"] | None,
+        "of the products with the inputs [default: float32, on a GPU tf32]",
+    ] = None
     device: Annotated[str, "cpu, cuda or cuda:1"] = "cpu"
     gpu: Annotated[bool, "short for --device cuda"] = False
 
@@ -120,7 +149,7 @@ class GridConfig(FitConfig):
         tuple[tuple[str, str], ...], "NAME=V,V,...: an axis [default: lambda-mai and kappa]"
     ] = ()
     select: Annotated[Literal["nested", "pooled"], "on validation, per fold or for all"] = "nested"
-    select_by: Annotated[Literal["js"], "the validation metric to select on"] = "js"
+    select_by: Annotated[MetricName, "the validation metric to select on"] = "js"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +163,7 @@ class RunSettings:
     kappa: float | None
     expert_loss: float | None
     attach_weights: bool | None
+    smoothing: float = 0.0
     lr: float
     weight_decay: float
     hidden: int

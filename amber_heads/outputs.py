@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
+
+from amber_cache.errors import RunError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +49,23 @@ class StoredOutputs:
     @property
     def tests(self) -> Mapping[str, np.ndarray]:
         """See `Outputs`."""
-        with safe_open(self.path, framework="numpy") as file:
-            start = f"{self.run}/tests/"
+        start = f"{self.run}/tests/"
+        with _opened(self.path) as file:
             names = [name for name in file.keys() if name.startswith(start)]  # noqa: SIM118
             return {name.removeprefix(start): file.get_tensor(name) for name in names}
 
     def _read(self, name: str) -> np.ndarray:
-        with safe_open(self.path, framework="numpy") as file:
+        with _opened(self.path) as file:
             return np.asarray(file.get_tensor(f"{self.run}/{name}"))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except (OSError, SafetensorError) as error:
+        raise RunError(
+            f"{path}: what was trained is gone or changed since ({error}); the same command "
+            "again trains what is missing"
+        ) from None

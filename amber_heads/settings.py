@@ -6,13 +6,14 @@ table that it asks for. Nothing here imports torch.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 from amber_cache.errors import ConfigError
 from amber_cache.records import Listing
+from amber_heads.axes import axis_text, parse_axes
+from amber_heads.checks import check_folds, check_run, flag
 from amber_heads.options import (
     DEFAULT_GRID,
     FUSION,
@@ -84,6 +85,7 @@ def complete(
         config = replace(
             config, gpu=False, device="cuda" if config.device == "cpu" else config.device
         )
+    config = _complete_precision(config)
     config = _complete_policy(config, protocol)
     config = _complete_modalities(config, modalities)
     axes = _axes(config, origins)
@@ -92,11 +94,11 @@ def complete(
     config = replace(config, **{name: _DEFAULTS[name] for name in {*dropped, *axes}})
     config = replace(config, **_loss_gaps(config, axes), seeds=_listed(parse_seeds(config.seeds)))
     if isinstance(config, GridConfig):
-        grid = tuple((name, ",".join(map(_axis_text, values))) for name, values in axes.items())
+        grid = tuple((name, ",".join(map(axis_text, values))) for name, values in axes.items())
         config = replace(config, grid=grid)
     for settings in expand(config):
-        _check_run(settings, heads=heads_of(config.modalities))
-    _check_numbers(config)
+        check_run(settings, heads=heads_of(config.modalities))
+    check_folds(config)
     return config
 
 
@@ -130,7 +132,7 @@ def expand(config: FitConfig) -> tuple[RunSettings, ...]:
 
     Cells that differ only in what their loss does not listen to are one cell.
     """
-    axes = _parsed_axes(config)
+    axes = parse_axes(config)
     cells: list[dict[str, Any]] = [{name: getattr(config, name) for name in RUN_SETTINGS}]
     for name, values in axes.items():
         cells = [{**cell, name: value} for cell in cells for value in values]
@@ -169,8 +171,13 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 _DEFAULTS: dict[str, Any] = {one.name: one.default for one in fields(GridConfig)}
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def _complete_precision(config: FitConfig) -> FitConfig:
+    on_gpu = config.device.startswith("cuda")
+    if config.precision == "tf32" and not on_gpu:
+        raise ConfigError("--precision tf32 has no effect on a CPU; use float32 or bfloat16")
+    if config.precision is None:
+        return replace(config, precision="tf32" if on_gpu else "float32")
+    return config
 
 
 def _complete_policy(config: FitConfig, protocol: str) -> FitConfig:
@@ -225,7 +232,7 @@ def _axes(config: FitConfig, origins: Mapping[str, int]) -> dict[str, tuple[Any,
             f"--loss {config.loss} does not listen to lambda-mai and kappa, the default grid; "
             "name one with --grid, for example --grid lr=1e-4,3e-4"
         )
-    axes = _parsed_axes(config if config.grid else replace(config, grid=DEFAULT_GRID))
+    axes = parse_axes(config if config.grid else replace(config, grid=DEFAULT_GRID))
     for name in tuple(axes):
         level, level_of_grid = origins.get(name, 0), origins.get("grid", 0)
         if level <= FILE_LEVEL:  # what amber.toml sets for every command takes no axis away
@@ -234,7 +241,7 @@ def _axes(config: FitConfig, origins: Mapping[str, int]) -> dict[str, tuple[Any,
         if level > level_of_grid if config.grid else fixed:
             del axes[name]
         elif level == level_of_grid and fixed:
-            raise ConfigError(f"{_flag(name)} and --grid {_flag(name)[2:]}=... disagree")
+            raise ConfigError(f"{flag(name)} and --grid {flag(name)[2:]}=... disagree")
     return axes
 
 
@@ -254,7 +261,7 @@ def _refuse_or_drop(
             origins.get("grid" if one in axes else one, 0) for one in (name, cause)
         )
         if level >= level_of_cause:
-            option = f"--grid {_flag(name)[2:]}" if name in axes else _flag(name)
+            option = f"--grid {flag(name)[2:]}" if name in axes else flag(name)
             raise ConfigError(f"{option} has no effect {why}; leave it out")
         dropped.add(name)
     return dropped
@@ -268,53 +275,6 @@ def _loss_gaps(config: FitConfig, axes: Mapping[str, Sequence[Any]]) -> dict[str
     if "expert_loss" in needed and config.expert_loss is None and "student" not in axes:
         gaps["expert_loss"] = _default_expert_loss(gaps.get("student", config.student))
     return gaps
-
-
-def _parsed_axes(config: FitConfig) -> dict[str, tuple[Any, ...]]:
-    axes: dict[str, tuple[Any, ...]] = {}
-    for key, text in getattr(config, "grid", ()):
-        name = key.replace("-", "_")
-        if name not in RUN_SETTINGS:
-            known = ", ".join(one.replace("_", "-") for one in RUN_SETTINGS)
-            raise ConfigError(f"--grid {key}: no such axis; choose from {known}")
-        if name in axes:
-            raise ConfigError(f"--grid {key}: stands there twice")
-        parts = [part.strip() for part in text.split(",") if part.strip()]
-        axes[name] = tuple(dict.fromkeys(_axis_value(key, name, part) for part in parts))
-        if not axes[name]:
-            raise ConfigError(f"--grid {key}={text}: no values")
-    return axes
-
-
-def _axis_value(key: str, name: str, text: str) -> Any:
-    read = _AXIS_KINDS.get(name, float)
-    try:
-        value = read(text)
-    except (ValueError, KeyError):
-        raise ConfigError(f"--grid {key}: {text!r} is no value for it") from None
-    if name == "loss" and value not in LOSS_SETTINGS:
-        raise ConfigError(f"--grid loss: {text!r} is not one of {', '.join(LOSS_SETTINGS)}")
-    return value
-
-
-def _truth(text: str) -> bool:
-    return {"true": True, "false": False}[text.lower()]
-
-
-_AXIS_KINDS: dict[str, Callable[[str], Any]] = {
-    "loss": str,
-    "student": str,
-    "hidden": int,
-    "batch_size": int,
-    "epochs": int,
-    "patience": int,
-    "attach_weights": _truth,
-}
-
-
-def _axis_text(value: object) -> str:
-    """As `_axis_value` reads it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _listed(seeds: Sequence[int]) -> Listing:
@@ -366,37 +326,3 @@ def _run_settings(cell: Mapping[str, Any]) -> RunSettings:
     if values["lambda_mai"] == 0:  # cells that differ in what it silences are one
         values |= {name: _LOSS_DEFAULTS[name] for name in ("kappa", "attach_weights")}
     return RunSettings(**values)
-
-
-def _check_run(settings: RunSettings, *, heads: Sequence[str]) -> None:
-    if settings.loss == "amber2" and len(heads) == 1:
-        raise ConfigError(
-            f"--loss amber2 needs several modalities, and there is only {heads[0]}: it has no "
-            "fusion and no expert; use --loss js, kl, soft-ce or cb-ce"
-        )
-    if settings.student is not None and settings.student not in heads:
-        raise ConfigError(f"--student {settings.student}: choose from {', '.join(heads)}")
-    for name in ("kappa", "lambda_rai", "lambda_mai", "expert_loss", "weight_decay", "patience"):
-        value = getattr(settings, name)
-        if value is not None and not 0 <= value < math.inf:
-            raise ConfigError(f"{_flag(name)} is {value}; it must be a number of at least 0")
-    if settings.lambda_rai == 0 and settings.lambda_mai == 0:
-        raise ConfigError("--lambda-rai 0 and --lambda-mai 0 leave no loss for the student")
-    if not 0 < settings.lr < math.inf:
-        raise ConfigError(f"--lr is {settings.lr}; it must be positive")
-    if not 0 <= settings.dropout < 1:
-        raise ConfigError(f"--dropout is {settings.dropout}; it must be in [0, 1)")
-    for name in ("hidden", "batch_size", "epochs"):
-        if getattr(settings, name) < 1:
-            raise ConfigError(f"{_flag(name)} is {getattr(settings, name)}; it must be at least 1")
-
-
-def _check_numbers(config: FitConfig) -> None:
-    fewest = 3 if config.validation == "next" else 2
-    if config.folds != "official" and config.num_folds < fewest:
-        raise ConfigError(
-            f"--num-folds is {config.num_folds}; --validation {config.validation} needs at least "
-            f"{fewest}: training, validation and test must all have utterances"
-        )
-    if config.fold_seed < 0:
-        raise ConfigError(f"--fold-seed is {config.fold_seed}; it must be at least 0")

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from amber_heads.leakage_words import leakage_name
 from amber_heads.metrics import HEADLINE, METRICS
 
 if TYPE_CHECKING:
@@ -284,6 +285,13 @@ def _grid_notes(summary: Mapping[str, Any]) -> list[str]:
             "OPTIMISTIC: one setting was selected for all folds, and with rotating validation "
             "every test part has then been seen."
         )
+    for edge in summary["selected"].get("edges", ()):
+        axis = edge["setting"].replace("_", "-")
+        notes.append(
+            f"AT THE EDGE: {axis} {edge['value']:g} was selected in {edge['folds']} of "
+            f"{_counted(len(summary['folds']), 'fold')} and ends its axis; the best may lie "
+            f"beyond: try --grid {axis}={edge['try']}."
+        )
     return notes
 
 
@@ -294,7 +302,7 @@ def _is_search(summary: Mapping[str, Any]) -> bool:
 def _rule(summary: Mapping[str, Any]) -> str:
     is_pooled = summary["selected"]["how"] == "pooled"
     which = "one for all folds (optimistic)" if is_pooled else "for each fold apart"
-    return f"on validation js, {which}"
+    return f"on {summary['selected']['by']}, {which}"
 
 
 def _amber2_settings(settings: Mapping[str, Any]) -> str:
@@ -303,6 +311,8 @@ def _amber2_settings(settings: Mapping[str, Any]) -> str:
         for name in ("student", "kappa", "lambda_rai", "lambda_mai", "expert_loss")
         if settings[name] is not None
     ]
+    if settings.get("smoothing"):
+        told.append(f"label smoothing {_setting(settings['smoothing'])}")
     return f"{settings['loss']}: {', '.join(told)}." if told else ""
 
 
@@ -319,7 +329,9 @@ def _notes(summary: Mapping[str, Any]) -> tuple[str, ...]:
     notes.append("f1_multilabel is probably what the paper's F1 column holds.")
     for column, found in summary["leakage"].items():
         shared = _counted(found["test_utterances"], "test utterance")
-        notes.append(f"Leakage: training has the {column} of {shared} too.")
+        if found["test_utterances"]:
+            notes.append(f"Leakage: training has the {leakage_name(column)} of {shared} too.")
+    notes += [f"{one}." for one in (*summary.get("notes", ()), *summary.get("warnings", ()))]
     if diverged := len(summary["diverged_runs"]):
         notes.append(f"{_counted(diverged, 'run')} diverged: their figures are missing.")
     return tuple(notes)

@@ -75,8 +75,12 @@ class TrainedRuns:
                 names = [n for n in file.keys() if not n.endswith("/parameters")]  # noqa: SIM118
                 tensors = {name: file.get_tensor(name) for name in names}
             runs = [name for name, (place, _) in self._place.items() if place == path]
-            self._write(runs, tensors, has_parameters=False)
-            path.unlink(missing_ok=True)
+            self._write(runs, tensors, has_parameters=False, path=path)
+
+    def start_anew(self, table: str, runs: Iterable[Run]) -> None:
+        """Take a table as never begun."""
+        self.forget_plan(table)
+        self.forget(runs)
 
     def plan(self, table: str) -> dict[str, Any] | None:
         """How a table that was begun here is laid out; None where it was not."""
@@ -121,7 +125,12 @@ class TrainedRuns:
         return self.folder / f"plan-{table}.json"
 
     def _write(
-        self, runs: Iterable[str], tensors: Mapping[str, np.ndarray], *, has_parameters: bool
+        self,
+        runs: Iterable[str],
+        tensors: Mapping[str, np.ndarray],
+        *,
+        has_parameters: bool,
+        path: Path | None = None,
     ) -> None:
         names = list(runs)
         described = {
@@ -131,7 +140,7 @@ class TrainedRuns:
             "parameters": str(has_parameters),
         }
         whole = {name: np.ascontiguousarray(one) for name, one in tensors.items()}
-        path = self.folder / f"{secrets.token_hex(8)}.safetensors"
+        path = path or self.folder / f"{secrets.token_hex(8)}.safetensors"
         with self._errors():
             self.folder.mkdir(parents=True, exist_ok=True)
             _replace(path, lambda place: save_file(whole, place, metadata=described))

@@ -35,3 +35,8 @@ def amber(*arguments: object, cwd: Path | None = None) -> Finished:
         cli.main([str(one) for one in arguments])
     code = ended.value.code
     return Finished(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
+
+
+def run_folders(place: Path) -> list[Path]:
+    """The run directories under `runs`; not what is kept of their training."""
+    return sorted(one for one in (place / "runs").iterdir() if one.name != ".trained")

@@ -60,7 +60,7 @@ def load(
     *,
     failed: Mapping[str, Sequence[str]] | None = None,
     modalities: Sequence[str] = ("audio", "text"),
-    **policy: str,
+    **policy: Any,
 ) -> Dataset:
     asked: dict[str, Any] = {"classes": FOUR, "keep": "all-in", "raters": "external"}
     asked |= {"choices": "primary", **policy}

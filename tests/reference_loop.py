@@ -207,6 +207,7 @@ def train_alone(
         for vectors in dataset.inputs.values()
     ]
     y = torch.from_numpy(dataset.target)
+    seen = one.smoothing * (1 - y) / (num_classes - 1) + (1 - one.smoothing) * y
     w = torch.from_numpy(class_weights(dataset.counts[fold.train]))
     optimizer = torch.optim.AdamW(model.parameters(), lr=one.lr, weight_decay=one.weight_decay)
     found = PlainRun(model, inputs)
@@ -214,7 +215,7 @@ def train_alone(
         summed = 0.0
         for step, batch in enumerate(batches(epoch)):
             p = model.probabilities([x[batch] for x in inputs], masks(epoch, step))
-            loss = plain_loss(one, p, y[batch], w).mean()
+            loss = plain_loss(one, p, seen[batch], w).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

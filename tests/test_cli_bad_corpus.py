@@ -174,7 +174,7 @@ def test_a_corpus_without_votes_is_extracted_and_told(tmp_path: Path) -> None:
     (tmp_path / "votes.csv").unlink()
     finished = extract(manifest, encoders=("--text-encoder", "hash"))
     assert finished.status == 0
-    assert "no votes.csv or votes.jsonl; nothing can be trained on it" in finished.err
+    assert "no votes.csv, .jsonl or .parquet; nothing can be trained on it" in finished.err
     assert "2 without votes" in finished.out
     assert len(read_cache(manifest).votes) == 0
 

@@ -23,7 +23,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score
 
-from tests.commands import Finished, amber
+from tests.commands import Finished, amber, run_folders
 
 FAST = ("--epochs", 3, "--hidden", 8, "--seeds", 2)
 HEADS = ["audio", "text", "fusion"]
@@ -60,7 +60,7 @@ def run(demo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     shutil.copy(demo_cache, place / "data" / "cache.h5")
     finished = amber("fit", "--kappa", 4, *FAST, cwd=place)
     assert finished.status == 0, finished.err
-    (folder,) = (place / "runs").iterdir()
+    (folder,) = run_folders(place)
     return Run(place, folder, finished)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import amber
+from tests.commands import amber, run_folders
 from tests.small_caches import changed, small_cache, utterances
 
 FAST = ("--quiet", "--epochs", 2, "--hidden", 4, "--seeds", 1, "--num-folds", 3)
@@ -46,7 +46,7 @@ def test_a_finished_run_is_found_and_printed_again_without_training(
 ) -> None:
     arguments = [command, *FAST[1:]]  # and progress would be told
     first = amber(*arguments, cwd=place)
-    (folder,) = (place / "runs").iterdir()
+    (folder,) = run_folders(place)
     written = {one: one.stat().st_mtime_ns for one in (folder, *folder.iterdir())}
     again = amber(*arguments, cwd=place)
     assert (again.status, again.err) == (0, "")
@@ -96,13 +96,13 @@ def test_a_frozen_configuration_runs_in_another_folder_on_a_cache_elsewhere(
     place: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     assert amber("fit", *FAST, cwd=place).status == 0
-    (folder,) = (place / "runs").iterdir()
+    (folder,) = run_folders(place)
     moved = tmp_path_factory.mktemp("moved") / "renamed.h5"
     shutil.copy(place / "data" / "cache.h5", moved)
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     frozen = ("--config", folder / "config.json", "--cache", moved)
     assert amber("fit", *frozen, "--quiet", cwd=elsewhere).status == 0
-    (again,) = (elsewhere / "runs").iterdir()  # the name is of the settings and the data alone
+    (again,) = run_folders(elsewhere)  # the name is of the settings and the data alone
     assert again.name == folder.name
     assert (again / "runs.csv").read_bytes() == (folder / "runs.csv").read_bytes()
 
@@ -161,9 +161,9 @@ def test_the_datas_hash_is_of_what_was_read_and_not_of_the_file(tmp_path: Path) 
 def test_settings_that_come_to_the_same_find_the_same_folder(place: Path) -> None:
     for arguments in ((), ("--kappa", 4), ("--seeds", "0,"), ("--audio-encoder", "mel")):
         assert amber("fit", *FAST, *arguments, cwd=place).status == 0
-    assert len(list((place / "runs").iterdir())) == 1
+    assert len(run_folders(place)) == 1
     assert amber("fit", *FAST, "--kappa", 5, cwd=place).status == 0
-    assert len(list((place / "runs").iterdir())) == 2
+    assert len(run_folders(place)) == 2
 
 
 def test_a_run_goes_where_a_symbolic_link_leads(place: Path) -> None:
@@ -173,4 +173,4 @@ def test_a_run_goes_where_a_symbolic_link_leads(place: Path) -> None:
     assert amber("fit", *FAST, "--out", "run", "--overwrite", cwd=place).status == 0
     assert (place / "run").is_symlink()
     assert (place / "disk" / "summary.json").is_file()
-    assert sorted(one.name for one in place.iterdir()) == ["data", "disk", "run"]
+    assert sorted(one.name for one in place.iterdir()) == [".trained", "data", "disk", "run"]

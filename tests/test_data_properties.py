@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -72,13 +74,22 @@ def test_the_order_of_raters_makes_no_difference(
     label_rows=label_lists,
     keep=st.sampled_from(["all-in", "any-vote", "majority-mass"]),
     failed=st.sets(st.sampled_from([f"u{number}" for number in range(6)])),
+    improvised=st.sets(st.sampled_from([f"u{number}" for number in range(6)])),
 )
 def test_rows_sum_to_one_and_nobody_is_lost(
-    label_rows: list[list[str]], keep: str, failed: set[str]
+    label_rows: list[list[str]], keep: str, failed: set[str], improvised: set[str]
 ) -> None:
-    everybody = [*voted(label_rows), utterance("z", "neutral", "happy", "angry", "sad")]
+    everybody = [
+        replace(one, style="improvised" if one.id in improvised else "scripted")
+        for one in (*voted(label_rows), utterance("z", "neutral", "happy", "angry", "sad"))
+    ]
+    outside = sum(one.style == "improvised" for one in everybody)
+    subset = (("style", ("scripted",)),) if outside else ()
+    asked: dict[str, Any] = {"keep": keep, "failed": {"text": sorted(failed)}, "subset": subset}
     with tempfile.TemporaryDirectory() as folder:
-        dataset = load(Path(folder), everybody, keep=keep, failed={"text": sorted(failed)})
+        dataset = load(Path(folder), everybody, **asked)
+    assert dataset.left_out.get("outside the subset style=scripted", 0) == outside
+    assert set(dataset.columns["style"]) == {"scripted"}
     np.testing.assert_allclose(dataset.target.sum(axis=1), 1, atol=1e-12)
     assert (dataset.target >= 0).all()
     assert len(dataset) + sum(dataset.left_out.values()) == len(everybody)

@@ -32,6 +32,8 @@ RUNS = (
     Run(settings("amber2", "fusion", dropout=0.2, expert_loss=0.3), 0, 0),
     Run(settings("amber2", "fusion", lambda_mai=0.0), 1, 9),
     Run(settings("cb-ce"), 2, 1),
+    Run(settings("cb-ce", smoothing=0.05), 0, 4),
+    Run(settings("amber2", "fusion", smoothing=0.3), 2, 0),
 )
 NAMES = [f"{r.settings.loss}-{r.settings.student}-{r.fold}-{r.seed}" for r in RUNS]
 every_run = pytest.mark.parametrize("number", range(len(RUNS)), ids=NAMES)

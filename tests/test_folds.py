@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amber_cache.errors import ConfigError
-from amber_heads.folds import Fold, balanced_folds, group_folds, leakage, make_folds
+from amber_heads.folds import Fold, balanced_folds, group_folds, make_folds
 
 RANDOM = np.random.default_rng(0)
 SIZE = 240
@@ -199,40 +199,3 @@ def test_a_training_part_without_utterances_is_refused() -> None:
     two = columns(session=["a", "b"] * (SIZE // 2))
     with pytest.raises(ConfigError, match="fold a: its training part has no utterance"):
         folds_of("session", columns=two, num_folds=2)
-
-
-def test_leakage_counts_what_training_shares_with_test() -> None:
-    shared = {
-        "speaker": text(["ann", "bob", "ann", "eve", "", ""]),
-        "session": text(["1", "1", "2", "2", "3", "3"]),
-        "dialogue": text(["d"] * 6),
-        "text": text(["Yes.", "no", "  YES. ", "hm", "hm", "yes."]),
-    }
-    folds = (
-        Fold(
-            name="a",
-            train=np.array([0, 1]),
-            validation=np.array([3]),
-            tests={"test": np.array([2, 4])},
-        ),
-        Fold(
-            name="b",
-            train=np.array([2, 4]),
-            validation=np.array([3]),
-            tests={"one": np.array([0, 1]), "two": np.array([5])},
-        ),
-    )
-    # Fold a: ann and "yes." in utterance 2. Fold b: ann and "yes." in 0; in 5 session 3 and "yes.".
-    assert leakage(folds, shared) == {
-        "speaker": {"values": 2, "test_utterances": 2},
-        "session": {"values": 1, "test_utterances": 1},
-        "dialogue": {"values": 3, "test_utterances": 5},
-        "text": {"values": 3, "test_utterances": 3},
-    }
-
-
-def test_nothing_leaks_where_nothing_is_shared() -> None:
-    assert "session" not in leakage(folds_of("session"), COLUMNS)
-    assert leakage(folds_of("random"), {**COLUMNS, "session": text([""] * SIZE)}).keys() == {
-        "speaker"
-    }

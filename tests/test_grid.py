@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from amber_heads.grid import chunk_size, make_table, plan_chunks, stack_bytes, train_table
 from amber_heads.material import Material
+from amber_heads.metrics import METRICS
+from amber_heads.options import MetricName
 from amber_heads.outputs import Outputs
 from amber_heads.runs import Run, RunResult
 from amber_heads.selection import at_the_edge, judging_head, select
@@ -217,3 +219,8 @@ def test_a_choice_at_the_edge_of_an_axis_names_the_wider_axis() -> None:
     assert at_the_edge([A, B, C], [1, 1, 1]) == []
     assert at_the_edge([A, replace(A, lambda_mai=0.0)], [1, 1, 1]) == []
     assert at_the_edge([A, replace(A, student="audio")], [1, 1, 1]) == []
+
+
+def test_settings_can_be_selected_by_every_metric_with_a_better_side() -> None:
+    wanted = [name for name, metric in METRICS.items() if metric.direction]
+    assert list(get_args(MetricName)) == wanted

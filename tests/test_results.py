@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import math
@@ -19,7 +18,6 @@ from amber_cache.store import text_array
 from amber_heads.results import (
     config_hash,
     csv_bytes,
-    default_folder,
     json_bytes,
     make_config,
     model_bytes,
@@ -103,13 +101,6 @@ def test_the_hash_follows_settings_command_and_data_and_not_the_caches_place() -
     assert config_hash("fit", {**SETTINGS, "kappa": 2.0}, "data") != first
     assert config_hash("grid", SETTINGS, "data") != first
     assert config_hash("fit", SETTINGS, "other") != first
-
-
-def test_folders_of_former_versions_are_found_by_the_same_hash() -> None:
-    text = f'["fit", {{"kappa": 4.0, "seeds": "0,1,"}}, "{"f" * 64}"]'
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    assert CONFIG["hash"] == digest
-    assert default_folder(CONFIG) == Path("runs") / f"fit-{digest[:8]}"
 
 
 def test_a_written_run_is_found_again(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amber_cache.errors import ConfigError
+from amber_cache.records import Vote
 from amber_heads.settings import (
     FitConfig,
     GridConfig,
@@ -252,3 +253,46 @@ def test_a_bad_variable_is_named(
     finished = amber("fit", *FAST, cwd=place)
     assert finished.status == 2
     assert finished.err.startswith(f"amber: {line}")
+
+
+PRESETS = {
+    "iemocap-4": ("neutral,happy+excited,angry,sad", "all-in", "external", "primary", "session"),
+    "msp-podcast-8": (
+        "neutral,happy,angry,sad,disgust,fear,surprise,contempt",
+        "any-vote",
+        "external",
+        "primary",
+        "random",
+    ),
+    "crema-d-6": ("neutral,happy,angry,sad,disgust,fear", "all-in", "voice", "primary", "speaker"),
+}
+POLICY = ("classes", "keep", "raters", "choices", "folds")
+
+
+@pytest.mark.parametrize("protocol", PRESETS)
+def test_every_part_of_a_protocol_is_written_out_and_can_be_overridden(
+    tmp_path: Path, protocol: str
+) -> None:
+    eight = PRESETS["msp-podcast-8"][0].split(",")
+
+    def votes(i: int, one: Any) -> dict[str, Any]:
+        named = (eight[i % 8], eight[i // 8 % 6], "other")
+        voiced = (Vote(f"r{r}", label, kind="voice") for r, label in enumerate(named[:2]))
+        second = Vote("r1", "happy", kind="voice", primary=False)
+        mine = Vote("me", eight[i % 4], kind="self")
+        return {"votes": (*voiced, Vote("r3", "sad"), second, mine)}
+
+    made = changed(utterances(80), votes)
+    small_cache(tmp_path / "data" / "cache.h5", made, protocol=protocol)
+    keep = () if protocol == "msp-podcast-8" else ("--keep", "any-vote")
+    settings = _settings(tmp_path, *keep)
+    wanted = dict(zip(POLICY, PRESETS[protocol], strict=True))
+    wanted |= {"keep": "any-vote", "protocol": protocol, "validation": "next", "num_folds": 3}
+    assert {name: settings[name] for name in wanted} == wanted
+    other = {"classes": "sad,happy", "keep": "majority-mass", "raters": "all", "choices": "all"}
+    other["folds"] = "dialogue"
+    for name, value in other.items():
+        few = () if name == "keep" else keep
+        held = _settings(tmp_path, f"--{name}", value, *few)
+        kept = {"keep": "any-vote"} if few else {}
+        assert {one: held[one] for one in wanted} == wanted | kept | {name: value}

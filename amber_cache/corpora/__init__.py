@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
+from amber_cache.corpora.audformat import read_audformat
 from amber_cache.corpora.base import Reader
 from amber_cache.corpora.crema_d import read_crema_d
 from amber_cache.corpora.demo import read_demo
@@ -24,18 +26,39 @@ READERS: dict[str, Reader] = {
     "iemocap": read_iemocap,
     "msp-podcast": read_msp_podcast,
     "crema-d": read_crema_d,
+    "audformat": read_audformat,
 }
 
 
-def read_corpus(name: str, root: Path | None = None, *, votes_file: Path | None = None) -> Corpus:
+#: Readers that ask for less where nothing is to be encoded.
+_WITHOUT_INPUT: dict[str, Reader] = {"manifest": partial(read_manifest, needs_input=False)}
+
+
+def read_corpus(
+    name: str,
+    root: Path | None = None,
+    *,
+    votes_file: Path | None = None,
+    needs_input: bool = True,
+) -> Corpus:
     """Read a corpus by its reader's name.
+
+    Args:
+        name: A reader's name; "audformat:NAME" says which of a database's labels are the votes.
+        root: Where it stands; None: at the reader's own default place.
+        votes_file: The votes, where the reader takes them from a file of their own.
+        needs_input: Whether it must have something that an encoder can read.
 
     Raises:
         CorpusError: There is no such reader, or it can't read what stands at `root`.
     """
-    if name not in READERS:
+    reader, _, labels = name.partition(":")
+    if reader not in READERS or (labels and reader != "audformat"):
         raise CorpusError(f"--corpus {name}: no such corpus; choose from {', '.join(READERS)}")
-    corpus = READERS[name](root, votes_file=votes_file)
+    read = READERS[reader] if needs_input else _WITHOUT_INPUT.get(reader, READERS[reader])
+    if labels:
+        read = partial(read_audformat, labels=labels)
+    corpus = read(root, votes_file=votes_file)
     if not corpus.utterances:
         raise CorpusError(f"{corpus.root}: the corpus {name} has no utterances")
     return corpus

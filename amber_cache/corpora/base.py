@@ -30,7 +30,7 @@ class Reader(Protocol):
         """
 
 
-def check_ids(ids: Sequence[str], *, place: Path, lines: Sequence[int]) -> None:
+def check_ids(ids: Sequence[str], *, place: Path, lines: Sequence[int], unit: str = "line") -> None:
     """Refuse ids that are empty, break a line or stand twice, naming their lines.
 
     Raises:
@@ -39,12 +39,14 @@ def check_ids(ids: Sequence[str], *, place: Path, lines: Sequence[int]) -> None:
     first_line: dict[str, int] = {}
     for identifier, line in zip(ids, lines, strict=True):
         if not identifier:
-            raise CorpusError(f"{place}, line {line}: the id is empty; every utterance needs one")
+            raise CorpusError(f"{place}, {unit} {line}: the id is empty; every utterance needs one")
         if len(identifier.splitlines()) > 1:
-            raise CorpusError(f"{place}, line {line}: the id {identifier!r} has a line break in it")
+            raise CorpusError(
+                f"{place}, {unit} {line}: the id {identifier!r} has a line break in it"
+            )
         if identifier in first_line:
             raise CorpusError(
-                f"{place}, line {line}: the id {identifier!r} stands in line "
+                f"{place}, {unit} {line}: the id {identifier!r} stands in {unit} "
                 f"{first_line[identifier]} already; ids must be unique"
             )
         first_line[identifier] = line

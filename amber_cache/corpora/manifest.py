@@ -1,23 +1,20 @@
-"""Your own corpus: a manifest of utterances, CSV or JSON lines, and a file of votes beside it.
+"""Your own corpus: a manifest of utterances and a file of votes beside it, in CSV, JSON or Parquet.
 
-Columns of the manifest: id (needed), audio and text (at least one), start and end (seconds into
-the audio file), speaker, gender, session, dialogue, split, style, consensus, language. Columns of
-the votes: id, rater, label (needed), kind ("external"), primary (true). Paths are relative to the
-manifest; labels are lower-cased and stripped.
+Columns of the manifest: id (needed), audio and text (at least one, where there is something to
+encode), start and end (seconds into the audio file), speaker, gender, session, dialogue, split,
+style, consensus, language. Columns of the votes: id, rater, label (needed), kind ("external"),
+primary (true). Paths are relative to the manifest; labels are lower-cased and stripped.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from amber_cache.corpora.base import attach_votes, check_ids
+from amber_cache.corpora.rows import Row, listed, read_table
 from amber_cache.errors import CorpusError
 from amber_cache.records import TEXT_COLUMNS, Corpus, Seconds, Utterance, Vote
 
@@ -26,23 +23,15 @@ _VOTE_COLUMNS = ("id", "rater", "label", "kind", "primary")
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a table: the line it stands in, and its cells by column; "" where it has none."""
-
-    line: int
-    cells: Mapping[str, str]
-
-    def __getitem__(self, column: str) -> str:
-        return self.cells.get(column, "")
-
-
-def read_manifest(root: Path | None, *, votes_file: Path | None = None) -> Corpus:
+def read_manifest(
+    root: Path | None, *, votes_file: Path | None = None, needs_input: bool = True
+) -> Corpus:
     """Read the manifest at `root`, and its votes.
 
     Args:
-        root: The manifest's file, .csv or .jsonl.
-        votes_file: The votes' file; None: votes.csv or votes.jsonl beside the manifest.
+        root: The manifest's file, .csv, .jsonl or .parquet.
+        votes_file: The votes' file; None: votes.csv, .jsonl or .parquet beside the manifest.
+        needs_input: Whether there must be a column audio or text, for an encoder to read.
 
     Raises:
         CorpusError: A file is missing or unreadable, a needed column is missing, an id is empty
@@ -50,17 +39,16 @@ def read_manifest(root: Path | None, *, votes_file: Path | None = None) -> Corpu
     """
     if root is None:
         raise CorpusError(
-            "--corpus manifest needs --root with the manifest's file (.csv or .jsonl)"
+            "--corpus manifest needs --root with the manifest's file (.csv, .jsonl or .parquet)"
         )
-    columns, rows, warnings = _read_table(root, _MANIFEST_COLUMNS)
+    columns, rows, warnings = read_table(root, _MANIFEST_COLUMNS)
     if not rows:
         raise CorpusError(f"{root}: has no utterances; it needs one a row, below the columns")
-    if "id" not in columns or not {"audio", "text"} & set(columns):
-        raise CorpusError(
-            f"{root}: needs a column id and at least one of audio and text, parted by commas; "
-            f"it has {_listed(rows[0].cells)}"
-        )
-    check_ids([row["id"] for row in rows], place=root, lines=[row.line for row in rows])
+    if "id" not in columns or (needs_input and not {"audio", "text"} & set(columns)):
+        wanted = "a column id" + " and at least one of audio and text" * needs_input
+        raise CorpusError(f"{root}: needs {wanted}{_parted(rows[0])}")
+    lines = [row.line for row in rows]
+    check_ids([row["id"] for row in rows], place=root, lines=lines, unit=rows[0].unit)
     utterances = [_utterance(row, place=root) for row in rows]
     votes, more = _read_votes(root, votes_file, known={one.id for one in utterances})
     return Corpus(
@@ -73,13 +61,13 @@ def read_manifest(root: Path | None, *, votes_file: Path | None = None) -> Corpu
 
 
 def _utterance(row: Row, *, place: Path) -> Utterance:
-    start_s = _seconds(row["start"], f"{place}, line {row.line}: start")
+    start_s = _seconds(row["start"], f"{place}, {row.where}: start")
     texts: dict[str, Any] = {name: row[name] for name in TEXT_COLUMNS}
     return Utterance(
         id=row["id"],
         audio=Path(row["audio"]) if row["audio"] else None,
         start_s=start_s,
-        end_s=_seconds(row["end"], f"{place}, line {row.line}: end"),
+        end_s=_seconds(row["end"], f"{place}, {row.where}: end"),
         place_s=start_s,
         **{**texts, "consensus": texts["consensus"].lower()},
     )
@@ -90,19 +78,18 @@ def _read_votes(
 ) -> tuple[dict[str, list[Vote]], list[str]]:
     path = votes_file or _votes_beside(manifest)
     if path is None:
-        return {}, [f"{manifest.parent}: no votes.csv or votes.jsonl; nothing can be trained on it"]
-    columns, rows, warnings = _read_table(path, _VOTE_COLUMNS)
+        return {}, [
+            f"{manifest.parent}: no votes.csv, .jsonl or .parquet; nothing can be trained on it"
+        ]
+    columns, rows, warnings = read_table(path, _VOTE_COLUMNS)
     missing = [name for name in ("id", "rater", "label") if name not in columns]
     if missing and rows:
-        raise CorpusError(
-            f"{path}: needs the columns id, rater and label, parted by commas; it has "
-            f"{_listed(rows[0].cells)}"
-        )
+        raise CorpusError(f"{path}: needs the columns id, rater and label{_parted(rows[0])}")
     votes: dict[str, list[Vote]] = defaultdict(list)
     for row in rows:
         if row["id"] not in known:
             raise CorpusError(
-                f"{path}, line {row.line}: a vote for {row['id']!r}, which {manifest} does not "
+                f"{path}, {row.where}: a vote for {row['id']!r}, which {manifest} does not "
                 "have; take the vote out or add the utterance"
             )
         votes[row["id"]].append(_vote(row, place=path))
@@ -113,19 +100,20 @@ def _vote(row: Row, *, place: Path) -> Vote:
     label, primary = row["label"].lower(), row["primary"].lower() or "true"
     if not label:
         raise CorpusError(
-            f"{place}, line {row.line}: the vote for {row['id']!r} has no label; name one or take "
+            f"{place}, {row.where}: the vote for {row['id']!r} has no label; name one or take "
             "the vote out"
         )
     if primary not in _TRUTH:
-        raise CorpusError(
-            f"{place}, line {row.line}: primary is {primary!r}; it must be true or false"
-        )
+        raise CorpusError(f"{place}, {row.where}: primary is {primary!r}; it must be true or false")
     kind = row["kind"].lower() or "external"
     return Vote(rater=row["rater"], label=label, kind=kind, primary=_TRUTH[primary])
 
 
 def _votes_beside(manifest: Path) -> Path | None:
-    places = (manifest.with_name("votes.csv"), manifest.with_name("votes.jsonl"))
+    suffixes = [".csv", ".jsonl", ".parquet"]
+    if manifest.suffix.lower() == ".parquet":
+        suffixes.reverse()
+    places = (manifest.with_name(f"votes{suffix}") for suffix in suffixes)
     return next((place for place in places if place.is_file()), None)
 
 
@@ -141,96 +129,8 @@ def _repeated(path: Path, votes: dict[str, list[Vote]]) -> list[str]:
     ]
 
 
-def _read_table(path: Path, known: Sequence[str]) -> tuple[list[str], list[Row], list[str]]:
-    """The table's known columns, its rows, and a warning that names the unknown columns."""
-    if path.suffix.lower() not in (".csv", ".jsonl"):
-        raise CorpusError(f"{path}: must be a .csv or .jsonl file")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            read = _csv_rows if path.suffix.lower() == ".csv" else _json_rows
-            rows = list(read(path, file))
-    except OSError as error:
-        raise CorpusError(f"{path}: can't be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{path}: is no text in UTF-8 ({error.reason}); save it as such"
-        ) from None
-    for row in rows:
-        _refuse_odd_text(path, row)
-    columns = list(dict.fromkeys(name for row in rows for name in row.cells))
-    unknown = [name for name in columns if name not in known]
-    warnings = [f"{path}: unknown columns are left out: {_listed(unknown)}"] if unknown else []
-    return [name for name in columns if name in known], rows, warnings
-
-
-def _csv_rows(path: Path, file: Iterator[str]) -> Iterator[Row]:
-    reader = _checked_lines(path, csv.reader(file, strict=True))
-    _, names = next(reader, (1, []))
-    header = [name.strip().lower() for name in names]
-    _refuse_twice(path, 1, header)
-    for line, cells in reader:
-        if not any(cells):
-            continue
-        if len(cells) != len(header):
-            raise CorpusError(
-                f"{path}, line {line}: {len(cells)} cells, but {len(header)} columns; "
-                "a text with a comma must stand in quotes"
-            )
-        yield Row(line, dict(zip(header, (cell.strip() for cell in cells), strict=True)))
-
-
-def _checked_lines(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """The reader's rows, each with the line that it ends in."""
-    try:
-        for cells in reader:
-            yield reader.line_num, cells
-    except csv.Error as error:
-        raise CorpusError(
-            f"{path}, line {reader.line_num}: is no CSV: {error}; a text with quotes must stand "
-            "in quotes, each of its own quotes doubled"
-        ) from None
-
-
-def _json_rows(path: Path, file: Iterator[str]) -> Iterator[Row]:
-    for line, text in enumerate(file, start=1):
-        if not text.strip():
-            continue
-        try:
-            pairs = json.loads(text, object_pairs_hook=tuple)
-        except (ValueError, RecursionError) as error:
-            raise CorpusError(f"{path}, line {line}: not JSON: {error}") from None
-        if not isinstance(pairs, tuple):
-            raise CorpusError(f"{path}, line {line}: not a JSON object")
-        names = [name.strip().lower() for name, _ in pairs]
-        _refuse_twice(path, line, names)
-        cells = (_cell(path, line, name, value) for name, value in pairs)
-        yield Row(line, dict(zip(names, cells, strict=True)))
-
-
-def _cell(path: Path, line: int, column: str, value: object) -> str:
-    if isinstance(value, tuple | list):
-        raise CorpusError(f"{path}, line {line}: {column} is no plain value")
-    return "" if value is None else str(value).strip()
-
-
-def _refuse_twice(path: Path, line: int, names: Sequence[str]) -> None:
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise CorpusError(f"{path}, line {line}: the column {twice[0]!r} stands twice")
-
-
-def _refuse_odd_text(path: Path, row: Row) -> None:
-    """Refuse what no cache can hold: zero bytes, and halves of UTF-16 pairs (JSON lets both by)."""
-    for column, text in row.cells.items():
-        if "\0" in text or not text.isascii() and text.encode(errors="ignore").decode() != text:
-            raise CorpusError(
-                f"{path}, line {row.line}: {column} is {text[:40]!a}, which has a zero byte or "
-                "half a character"
-            )
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(name or "one without a name" for name in names)
+def _parted(row: Row) -> str:
+    return f"{', parted by commas' * (row.unit == 'line')}; it has {listed(row.cells)}"
 
 
 def _seconds(text: str, what: str) -> Seconds | None:

@@ -1,0 +1,134 @@
+"""What is settled before anything trains: the configuration, the data, the folds and their leaks.
+
+Everything that a user should know of these is gathered here as lines: `notes` (who was grouped
+how, which official test set has no labels) and the leakage guard's block and warnings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from amber_cache.store import open_cache
+from amber_heads.agreement import entropy_per_utterance
+from amber_heads.checks import check_smoothing
+from amber_heads.data import Dataset, load_dataset
+from amber_heads.folds import Fold, absent_test_sets, make_folds
+from amber_heads.groups import GROUPED, Groups, group_by
+from amber_heads.leakage import measure_leakage
+from amber_heads.leakage_words import leakage_block, leakage_warnings
+from amber_heads.settings import FitConfig, complete, complete_fold_seed, expand
+from amber_heads.subset import parse_subset, subset_texts
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A configuration without gaps, and what it trains on.
+
+    Attributes:
+        notes: What was done that the user did not ask for in so many words, one line each.
+    """
+
+    config: FitConfig
+    dataset: Dataset
+    folds: tuple[Fold, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What the folds leak.
+
+    Attributes:
+        leakage: As `measure_leakage` gives it.
+        block: What is told before training, one line each.
+        warnings: What must be known wherever the figures are shown.
+    """
+
+    leakage: Mapping[str, Any]
+    block: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def in_brief(self) -> dict[str, dict[str, Any]]:
+        """The counts over all folds, as config.json keeps them."""
+        short = ("values", "test_utterances", "known", "share")
+        return {kind: {name: one[name] for name in short} for kind, one in self.leakage.items()}
+
+
+def prepare(config: FitConfig, origins: Mapping[str, int]) -> Prepared:
+    """Complete a configuration, read the data that it names, and part it.
+
+    Args:
+        origins: As in `settings.complete`.
+
+    Raises:
+        AmberError: The cache or the configuration can't be used.
+    """
+    with open_cache(config.cache) as cache:
+        config = complete(config, origins, protocol=cache.protocol, modalities=cache.modalities)
+        subset = parse_subset(config.subset, cache.utterances)
+        dataset = load_dataset(
+            cache,
+            modalities=config.modalities,
+            encoders=dict(config.encoder),
+            classes=str(config.classes),
+            keep=str(config.keep),
+            raters=str(config.raters),
+            choices=str(config.choices),
+            subset=subset,
+        )
+        splits = cache.utterances.split
+    for settings in expand(config):
+        check_smoothing(settings, num_classes=len(dataset.classes))
+    kind = str(config.folds)
+    groups = group_by(kind, dataset.columns) if kind in GROUPED else None
+    num_groups = None if groups is None else len(set(groups.names))
+    config = complete_fold_seed(config, origins, num_groups=num_groups)
+    # The entries by name: the cache may hold more of them when this is run again.
+    encoder = tuple(dataset.encoders.items())
+    config = replace(config, encoder=encoder, subset=subset_texts(subset))
+    notes = _notes(kind, groups, absent_test_sets(splits, dataset.columns["split"]))
+    return Prepared(config, dataset, _folds(config, dataset), notes)
+
+
+def guard(prepared: Prepared) -> Guard:
+    """Measure what the folds leak, and say it."""
+    folds, dataset, config = prepared.folds, prepared.dataset, prepared.config
+    leakage = measure_leakage(folds, dataset.columns)
+    num_test = sum(len(test) for fold in folds for test in fold.tests.values())
+    return Guard(
+        leakage=leakage,
+        block=tuple(leakage_block(leakage, num_test=num_test)),
+        warnings=tuple(
+            leakage_warnings(leakage, folds=str(config.folds), modalities=config.modalities)
+        ),
+    )
+
+
+def _folds(config: FitConfig, dataset: Dataset) -> tuple[Fold, ...]:
+    return make_folds(
+        str(config.folds),
+        columns=dataset.columns,
+        ambiguity=entropy_per_utterance(dataset.target),
+        num_folds=config.num_folds,
+        seed=config.fold_seed,
+        validation=config.validation,
+    )
+
+
+def _notes(kind: str, groups: Groups | None, absent: Mapping[str, int]) -> tuple[str, ...]:
+    notes = []
+    if groups is not None and groups.num_by_dialogue:
+        notes.append(
+            f"--folds {kind}: {groups.num_by_dialogue} utterances have no known {kind}; they go by "
+            f"their dialogue, with the {kind} that most of it has"
+        )
+    if kind == "official":
+        notes += [
+            f"--folds official: none of the {size} utterances of {name} can be used (no label, or "
+            "left out); it is not tested"
+            for name, size in absent.items()
+        ]
+    return tuple(notes)

@@ -1,0 +1,195 @@
+"""From prepared data to trained and selected runs: the table, what is kept of it, the choice.
+
+Finished chunks are kept beside the run directories, in a folder named after all that their bits
+follow from: the data, the folds, standardisation, precision, the kind of device and torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from amber_cache.errors import ConfigError
+from amber_cache.store import data_hash
+from amber_heads.folds import Fold
+from amber_heads.grid import make_table, table_name, train_table
+from amber_heads.material import Material
+from amber_heads.preparation import Prepared
+from amber_heads.processes import Processes
+from amber_heads.runs import Run, RunResult
+from amber_heads.selection import select
+from amber_heads.settings import (
+    FitConfig,
+    RunSettings,
+    expand,
+    heads_of,
+    parse_seeds,
+)
+from amber_heads.trained import TrainedRuns
+
+Progress = Callable[[str, int, int], None]
+
+#: Raised when the engine's arithmetic changes in a way that its bits show.
+ENGINE_VERSION = 1
+
+#: Where finished chunks are kept, beside the run directories.
+KEPT = ".trained"
+
+
+@dataclass(frozen=True)
+class How:
+    """How a table is trained, which its figures do not depend on.
+
+    Attributes:
+        place: The folder that the run directory stands in.
+        anew: Take nothing that is kept.
+        memory_gib: What a stack of runs may take; None: what suits the device.
+    """
+
+    place: Path
+    processes: Processes
+    anew: bool = False
+    memory_gib: float | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    """A trained table.
+
+    Attributes:
+        results: Every run's, in the table's order.
+        choice: Which of `settings` each fold's test part is judged with.
+    """
+
+    material: Material
+    settings: tuple[RunSettings, ...]
+    seeds: tuple[int, ...]
+    heads: tuple[str, ...]
+    results: tuple[RunResult, ...]
+    choice: tuple[int, ...]
+    store: TrainedRuns
+
+    def finish(self) -> None:
+        """The run directory has the parameters that it needs."""
+        self.store.drop_parameters()
+
+
+def train(prepared: Prepared, how: How, progress: Progress) -> Training:
+    """Train what a configuration asks for and select on validation.
+
+    Raises:
+        AmberError: The device, the data or the place can't be used.
+    """
+    config, folds = prepared.config, prepared.folds
+    settings, seeds = expand(config), parse_seeds(config.seeds)
+    heads = heads_of(config.modalities)
+    device = _device(config)
+    if how.memory_gib is not None and how.memory_gib <= 0:
+        raise ConfigError(f"--memory is {how.memory_gib}; it must be positive, in GiB")
+    how.processes.check(device)
+    with _arithmetic(config):
+        material = Material(
+            prepared.dataset,
+            folds,
+            standardize=config.standardize,
+            device=device,
+            product_dtype=torch.bfloat16 if config.precision == "bfloat16" else None,
+        )
+        if any(one.loss == "cb-ce" for one in settings):
+            _ = material.class_weights  # refuses data that give none before anything is told
+        threads = how.processes.threads if device == "cpu" else 0
+        store = TrainedRuns(how.place / KEPT / _name(prepared), threads=threads)
+        table = make_table(settings, num_folds=len(folds), seeds=seeds)
+        if how.anew:
+            store.start_anew(table_name(table), table)
+        results = _results(table, material, store, how, progress)
+        choice = select(
+            results,
+            settings=settings,
+            heads=heads,
+            num_folds=len(folds),
+            how=getattr(config, "select", "nested"),
+            by=getattr(config, "select_by", "js"),
+            target=prepared.dataset.target,
+            folds=folds,
+        )
+        _again(table, [settings[one] for one in choice], material, store, how, progress)
+    results = [store.result(run) for run in table]
+    return Training(material, settings, seeds, heads, tuple(results), choice, store)
+
+
+def _results(
+    runs: Sequence[Run], material: Material, store: TrainedRuns, how: How, progress: Progress
+) -> list[RunResult]:
+    budget = None if how.memory_gib is None else int(how.memory_gib * 2**30)
+    return train_table(
+        runs, material, store=store, budget=budget, processes=how.processes, progress=progress
+    )
+
+
+def _again(
+    table: Sequence[Run],
+    by_fold: Sequence[RunSettings],
+    material: Material,
+    store: TrainedRuns,
+    how: How,
+    progress: Progress,
+) -> None:
+    """Train chosen runs once more whose parameters a former command dropped."""
+    chosen = [run for run in table if run.settings == by_fold[run.fold]]
+    missing = [run for run in chosen if not store.has_parameters(run)]
+    if missing:
+        store.forget(missing)
+        _results(missing, material, store, how, progress)
+
+
+@contextmanager
+def _arithmetic(config: FitConfig) -> Iterator[None]:
+    """TensorFloat-32 products on a GPU where they are asked for, and nowhere else."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = config.precision == "tf32"
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def _name(prepared: Prepared) -> str:
+    config = prepared.config
+    told = [
+        ENGINE_VERSION,
+        torch.__version__,
+        prepared.dataset.fingerprint,
+        [_parts(fold) for fold in prepared.folds],
+        config.standardize,
+        config.precision,
+        config.device.split(":")[0],
+    ]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+def _parts(fold: Fold) -> list[str]:
+    tests = [text for name, part in fold.tests.items() for text in (name, data_hash(part))]
+    return [data_hash(fold.train), data_hash(fold.validation), *tests]
+
+
+def _device(config: FitConfig) -> str:
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", config.device):
+        raise ConfigError(f"--device {config.device}: must be cpu, cuda or cuda:N")
+    if config.device != "cpu" and not torch.cuda.is_available():
+        raise ConfigError(
+            f"--device {config.device}, or --gpu: no CUDA device is available here; "
+            "leave it out for the CPU"
+        )
+    if int(config.device.partition(":")[2] or 0) >= max(1, torch.cuda.device_count()):
+        raise ConfigError(
+            f"--device {config.device}: there are {torch.cuda.device_count()} CUDA devices"
+        )
+    return config.device
