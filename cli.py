@@ -2,7 +2,8 @@
 
 Options come from the configuration classes, so that a setting has one name and one help text.
 Results go to stdout, progress and trouble to stderr. Exit status: 0 done, 1 done but utterances
-failed, 2 nothing done because the input or an option can't be used, 3 a bug, 130 interrupted.
+failed, 2 nothing done because the input or an option can't be used, 3 a bug, 130 interrupted (143
+by SIGTERM).
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ import typer
 from amber_cache.config import (
     ExtractConfig,
     ImportConfig,
+    Origin,
     Setting,
     refuse_unknown_keys,
     resolve,
     settings_of,
+    with_shards_cache,
 )
-from amber_cache.errors import AmberError
+from amber_cache.errors import AmberError, InterruptError
 from amber_cache.progress import show_progress
 from amber_heads.settings import FitConfig, GridConfig
 
@@ -37,6 +40,7 @@ DEMO_CACHE = ExtractConfig().cache
 
 #: The exit status after Ctrl-C, as shells have it.
 INTERRUPTED = 130
+_NOTHING_LEFT = "interrupted; nothing half-written is left"
 
 app = typer.Typer(
     name="amber",
@@ -127,13 +131,24 @@ def options(
 
 @app.command()
 @with_settings(ExtractConfig)
-def extract(*, given: Mapping[str, Any], json: Json = False, quiet: Quiet = False) -> None:
-    """Run the encoders over a corpus once, and write embeddings and votes to a cache."""
-    config, _ = _resolved(ExtractConfig, given)
+def extract(
+    *,
+    given: Mapping[str, Any],
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run the encoders over a corpus once, and write embeddings and votes to a cache.
+
+    A run that was killed or interrupted goes on with the same command; --overwrite discards what
+    it has done.
+    """
+    config, origins = _resolved(ExtractConfig, given)
+    config = with_shards_cache(config, is_cache_given=origins["cache"] == Origin.FLAG)
     from amber_cache.extract import extract as run_extract
 
     with show_progress(quiet=quiet or json) as progress:
-        report = run_extract(config, progress=progress)
+        report = run_extract(config, overwrite=overwrite, progress=progress)
     if json:
         _print_json(asdict(report))
     else:
@@ -232,17 +247,48 @@ def demo(
 def verify(
     cache: Annotated[Path, typer.Argument(metavar="CACHE", help="the cache to look at")],
     *,
+    against: Annotated[
+        Path | None, typer.Option("--against", help="the corpus's root: hash its audio again")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check all of a cache: format, checksums, row CRCs, finiteness, alignment of ids."""
-    from amber_cache.store import verify_cache
+    if against is None:
+        from amber_cache.store import verify_cache
 
-    report = verify_cache(cache)
+        report = verify_cache(cache)
+    else:
+        from amber_cache.against import verify_against
+
+        with show_progress(quiet=json) as progress:
+            report = verify_against(cache, against, progress=progress)
     if json:
         _print_json({"ok": report.ok, **asdict(report)})
     else:
         print("\n".join(report.lines))
     raise typer.Exit(0 if report.ok else 2)
+
+
+@app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="the cache to write")],
+    parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="the shards' caches")],
+    *,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="leave the rows of missing shards pending")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Put the shards that `amber extract --shard K/N` wrote together into one cache."""
+    from amber_cache.merge import merge as run_merge
+
+    report = run_merge(out, parts, partial=partial)
+    if json:
+        _print_json(asdict(report))
+    else:
+        _say([f"failed: {one.id} ({one.modality}): {one.reason}" for one in report.failures])
+        print(report.last_line)
+    raise typer.Exit(1 if report.failures else 0)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -260,8 +306,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.stdout.reconfigure(errors="replace")
         status = app(args=words or ["--help"], prog_name="amber", standalone_mode=False)
         sys.stdout.flush()
+        if status == INTERRUPTED:  # the option parser has caught Ctrl-C
+            _complain(_NOTHING_LEFT, status)
     except (KeyboardInterrupt, typer.Abort):
-        status = INTERRUPTED
+        status = _complain(_NOTHING_LEFT, INTERRUPTED)
+    except InterruptError as error:
+        status = _complain(str(error), error.status)
     except AmberError as error:
         status = _complain(str(error), 2)
     except BrokenPipeError:  # who reads stdout has enough; Python would flush it once more
@@ -275,8 +325,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             status = _complain(error.format_message(), 2)
         else:
             status = _unexpected(error)
-    if status == INTERRUPTED:
-        _complain("interrupted; nothing half-written is left", INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -61,6 +61,7 @@ UTTERANCE_COLUMNS: tuple[Column, ...] = (
     Column("audio_path", "str", ""),
     Column("audio_sha256", "str", ""),
     Column("audio_bytes", "<i8", -1),
+    Column("audio_mtime_ns", "<i8", -1),
 )
 VOTE_COLUMNS: tuple[Column, ...] = (
     Column("utterance", "<i4"),
