@@ -17,4 +17,5 @@ import only those above them:
     former      what a cache already has of it
     encoding    decode ahead, encode, pool
     extract     all of it together
+    look        the tables of a cache or a corpus, nothing encoded
 """
