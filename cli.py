@@ -34,7 +34,7 @@ from amber_cache.config import (
 )
 from amber_cache.errors import AmberError, InterruptError
 from amber_cache.progress import show_progress
-from amber_heads.settings import FitConfig, GridConfig
+from amber_heads.settings import FitConfig, GridConfig, OverviewConfig
 
 DEMO_CACHE = ExtractConfig().cache
 
@@ -60,6 +60,12 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="do it anew where i
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="a run's config.json, to run it again")
 ]
+Place = Annotated[
+    Path, typer.Argument(metavar="ROOT_OR_CACHE", help="a cache, a manifest or a corpus's folder")
+]
+Figures = Annotated[
+    Path | None, typer.Option("--figures", help="draw figures into this folder, PNG and SVG")
+]
 
 
 _HINTS: dict[Any, Any] = {
@@ -69,6 +75,8 @@ _HINTS: dict[Any, Any] = {
     "Overwrite": Overwrite,
     "Workers": Workers,
     "ConfigFile": ConfigFile,
+    "Place": Place,
+    "Figures": Figures,
 }
 
 
@@ -291,6 +299,36 @@ def merge(
     raise typer.Exit(1 if report.failures else 0)
 
 
+@app.command()
+@with_settings(OverviewConfig)
+def corpus(
+    *,
+    given: Mapping[str, Any],
+    place: Place,
+    figures: Figures = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tell what is in a corpus or a cache: counts, votes, label policies, agreement of raters."""
+    config, _ = _resolved(OverviewConfig, given)
+    from amber_cache.look import look
+    from amber_heads.overview import make_overview
+
+    how = {name: getattr(config, name) for name in ("corpus", "votes_file", "durations")}
+    flags = [name for name in how if given[name] is not None]
+    with show_progress(quiet=quiet or json) as progress:
+        found = look(place, **how, flags=flags, progress=progress)
+        overview = make_overview(found, config)
+    drawn = [] if figures is None else _draw(overview, figures)
+    if json:
+        _print_json({**overview.as_json(), "figures": drawn, "warnings": found.notes})
+        return
+    _say(found.notes, quiet=quiet)
+    _print_overview(overview)
+    for path in drawn:
+        print(f"Figure: {path}")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; trouble from outside is one line on stderr.
 
@@ -359,7 +397,7 @@ def run_experiment(config: FitConfig, origins: Mapping[str, int] | None = None, 
 def _resolved(
     config_type: type[Any], given: Mapping[str, Any], config_file: Path | None = None
 ) -> tuple[Any, dict[str, Any]]:
-    refuse_unknown_keys((ExtractConfig, ImportConfig, FitConfig, GridConfig))
+    refuse_unknown_keys((ExtractConfig, ImportConfig, FitConfig, GridConfig, OverviewConfig))
     return resolve(config_type, given, environ=os.environ, config_file=config_file)
 
 
@@ -369,6 +407,22 @@ def _print_outcome(outcome: Any) -> None:
     if outcome.stored:
         print(f"{outcome.folder} holds this run already; this is its stored result:")
     for table in tables_of(outcome.summary).values():
+        _print_table(table)
+
+
+def _draw(overview: Any, folder: Path) -> list[Path]:
+    from amber_heads.overview import require_classes
+
+    require_classes(overview)
+    from amber_heads.plots import draw_overview
+
+    return list(draw_overview(overview, folder))
+
+
+def _print_overview(overview: Any) -> None:
+    from amber_heads.overview_tables import overview_tables
+
+    for table in overview_tables(overview):
         _print_table(table)
 
 

@@ -29,6 +29,7 @@ from amber_cache.store_read import (
     embedding_names,
     read_columns,
     read_labels,
+    read_status,
 )
 from amber_cache.store_schema import (
     DONE,
@@ -194,6 +195,19 @@ class Cache:
         _raise_first(self._source, problems)
         embedding.vectors[embedding.status != DONE] = np.nan
         return embedding
+
+    def counts(self) -> tuple[EmbeddingCount, ...]:
+        """How far each embedding is, by its status alone: no vector is read or checked."""
+        found = []
+        for modality, name in ((m, name) for m in self._names for name in self._names[m]):
+            status, dimension = read_status(
+                self._open(), modality=modality, name=name, length=len(self.utterances)
+            )
+            done, failed, pending = (
+                int(np.count_nonzero(status == one)) for one in (DONE, FAILED, PENDING)
+            )
+            found.append(EmbeddingCount(modality, name, dimension, done, failed, pending))
+        return tuple(found)
 
     def entry(self, modality: str, encoder: str | None = None) -> Entry:
         """One embedding, checked, whose vectors are read block by block while the cache is open.

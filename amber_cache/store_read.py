@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import h5py
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
 
 from amber_cache.errors import CacheError
 from amber_cache.store_file import (
@@ -92,6 +92,25 @@ def assemble_embedding(
         error=columns["error"],
         attrs=read_attributes(source, group),
     )
+
+
+def read_status(
+    source: Source, *, modality: str, name: str, length: int
+) -> tuple[UInt8[np.ndarray, " utterance"], int]:
+    """An embedding's status by row, and its number of features; the vectors are not read.
+
+    Raises:
+        CacheError: Either is missing, or the status is damaged.
+    """
+    group = f"/embeddings/{modality}/{name}"
+    vectors, status = EMBEDDING_COLUMNS[:2]
+    values = read_columns(source, group, (status,), length=length)["status"]
+    with guarded(source.path, f"{group}/vectors"):
+        dataset = find(source, f"{group}/vectors")
+        if dataset is None:
+            raise CacheError(f"{source.path}: {group}/vectors: is missing")
+        _require_plain(source, f"{group}/vectors", dataset, vectors)
+        return values, int(dataset.shape[1])
 
 
 def embedding_names(source: Source) -> dict[str, tuple[str, ...]]:
