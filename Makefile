@@ -34,5 +34,5 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf runs data/cache.h5 build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf runs data/cache.h5 data/cache.h5.job build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -2,7 +2,8 @@
 
 Options come from the configuration classes, so that a setting has one name and one help text.
 Results go to stdout, progress and trouble to stderr. Exit status: 0 done, 1 done but utterances
-failed, 2 nothing done because the input or an option can't be used, 3 a bug, 130 interrupted.
+failed, 2 nothing done because the input or an option can't be used, 3 a bug, 130 interrupted (143
+by SIGTERM).
 """
 
 from __future__ import annotations
@@ -24,19 +25,22 @@ import typer
 from amber_cache.config import (
     ExtractConfig,
     ImportConfig,
+    Origin,
     Setting,
     refuse_unknown_keys,
     resolve,
     settings_of,
+    with_shards_cache,
 )
-from amber_cache.errors import AmberError
+from amber_cache.errors import AmberError, InterruptError
 from amber_cache.progress import show_progress
-from amber_heads.settings import FitConfig, GridConfig
+from amber_heads.settings import FitConfig, GridConfig, OverviewConfig
 
 DEMO_CACHE = ExtractConfig().cache
 
 #: The exit status after Ctrl-C, as shells have it.
 INTERRUPTED = 130
+_NOTHING_LEFT = "interrupted; nothing half-written is left"
 
 app = typer.Typer(
     name="amber",
@@ -62,6 +66,12 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="do it anew where i
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="a run's config.json, to run it again")
 ]
+Place = Annotated[
+    Path, typer.Argument(metavar="ROOT_OR_CACHE", help="a cache, a manifest or a corpus's folder")
+]
+Figures = Annotated[
+    Path | None, typer.Option("--figures", help="draw figures into this folder, PNG and SVG")
+]
 
 
 _HINTS: dict[Any, Any] = {
@@ -73,6 +83,8 @@ _HINTS: dict[Any, Any] = {
     "Backend": Backend,
     "Memory": Memory,
     "ConfigFile": ConfigFile,
+    "Place": Place,
+    "Figures": Figures,
 }
 
 
@@ -135,13 +147,24 @@ def options(
 
 @app.command()
 @with_settings(ExtractConfig)
-def extract(*, given: Mapping[str, Any], json: Json = False, quiet: Quiet = False) -> None:
-    """Run the encoders over a corpus once, and write embeddings and votes to a cache."""
-    config, _ = _resolved(ExtractConfig, given)
+def extract(
+    *,
+    given: Mapping[str, Any],
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run the encoders over a corpus once, and write embeddings and votes to a cache.
+
+    A run that was killed or interrupted goes on with the same command; --overwrite discards what
+    it has done.
+    """
+    config, origins = _resolved(ExtractConfig, given)
+    config = with_shards_cache(config, is_cache_given=origins["cache"] == Origin.FLAG)
     from amber_cache.extract import extract as run_extract
 
     with show_progress(quiet=quiet or json) as progress:
-        report = run_extract(config, progress=progress)
+        report = run_extract(config, overwrite=overwrite, progress=progress)
     if json:
         _print_json(asdict(report))
     else:
@@ -243,17 +266,78 @@ def demo(
 def verify(
     cache: Annotated[Path, typer.Argument(metavar="CACHE", help="the cache to look at")],
     *,
+    against: Annotated[
+        Path | None, typer.Option("--against", help="the corpus's root: hash its audio again")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check all of a cache: format, checksums, row CRCs, finiteness, alignment of ids."""
-    from amber_cache.store import verify_cache
+    if against is None:
+        from amber_cache.store import verify_cache
 
-    report = verify_cache(cache)
+        report = verify_cache(cache)
+    else:
+        from amber_cache.against import verify_against
+
+        with show_progress(quiet=json) as progress:
+            report = verify_against(cache, against, progress=progress)
     if json:
         _print_json({"ok": report.ok, **asdict(report)})
     else:
         print("\n".join(report.lines))
     raise typer.Exit(0 if report.ok else 2)
+
+
+@app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="the cache to write")],
+    parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="the shards' caches")],
+    *,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="leave the rows of missing shards pending")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Put the shards that `amber extract --shard K/N` wrote together into one cache."""
+    from amber_cache.merge import merge as run_merge
+
+    report = run_merge(out, parts, partial=partial)
+    if json:
+        _print_json(asdict(report))
+    else:
+        _say([f"failed: {one.id} ({one.modality}): {one.reason}" for one in report.failures])
+        print(report.last_line)
+    raise typer.Exit(1 if report.failures else 0)
+
+
+@app.command()
+@with_settings(OverviewConfig)
+def corpus(
+    *,
+    given: Mapping[str, Any],
+    place: Place,
+    figures: Figures = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tell what is in a corpus or a cache: counts, votes, label policies, agreement of raters."""
+    config, _ = _resolved(OverviewConfig, given)
+    from amber_cache.look import look
+    from amber_heads.overview import make_overview
+
+    how = {name: getattr(config, name) for name in ("corpus", "votes_file", "durations")}
+    flags = [name for name in how if given[name] is not None]
+    with show_progress(quiet=quiet or json) as progress:
+        found = look(place, **how, flags=flags, progress=progress)
+        overview = make_overview(found, config)
+    drawn = [] if figures is None else _draw(overview, figures)
+    if json:
+        _print_json({**overview.as_json(), "figures": drawn, "warnings": found.notes})
+        return
+    _say(found.notes, quiet=quiet)
+    _print_overview(overview)
+    for path in drawn:
+        print(f"Figure: {path}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -271,8 +355,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.stdout.reconfigure(errors="replace")
         status = app(args=words or ["--help"], prog_name="amber", standalone_mode=False)
         sys.stdout.flush()
+        if status == INTERRUPTED:  # the option parser has caught Ctrl-C
+            _complain(_NOTHING_LEFT, status)
     except (KeyboardInterrupt, typer.Abort):
-        status = INTERRUPTED
+        status = _complain(_NOTHING_LEFT, INTERRUPTED)
+    except InterruptError as error:
+        status = _complain(str(error), error.status)
     except AmberError as error:
         status = _complain(str(error), 2)
     except BrokenPipeError:  # who reads stdout has enough; Python would flush it once more
@@ -286,8 +374,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             status = _complain(error.format_message(), 2)
         else:
             status = _unexpected(error)
-    if status == INTERRUPTED:
-        _complain("interrupted; nothing half-written is left", INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -322,7 +408,7 @@ def run_experiment(config: FitConfig, origins: Mapping[str, int] | None = None, 
 def _resolved(
     config_type: type[Any], given: Mapping[str, Any], config_file: Path | None = None
 ) -> tuple[Any, dict[str, Any]]:
-    refuse_unknown_keys((ExtractConfig, ImportConfig, FitConfig, GridConfig))
+    refuse_unknown_keys((ExtractConfig, ImportConfig, FitConfig, GridConfig, OverviewConfig))
     return resolve(config_type, given, environ=os.environ, config_file=config_file)
 
 
@@ -332,6 +418,22 @@ def _print_outcome(outcome: Any) -> None:
     if outcome.stored:
         print(f"{outcome.folder} holds this run already; this is its stored result:")
     for table in tables_of(outcome.summary).values():
+        _print_table(table)
+
+
+def _draw(overview: Any, folder: Path) -> list[Path]:
+    from amber_heads.overview import require_classes
+
+    require_classes(overview)
+    from amber_heads.plots import draw_overview
+
+    return list(draw_overview(overview, folder))
+
+
+def _print_overview(overview: Any) -> None:
+    from amber_heads.overview_tables import overview_tables
+
+    for table in overview_tables(overview):
         _print_table(table)
 
 

@@ -22,4 +22,5 @@ import only those above them:
     feature_files  files of features, one function a format
     features    read, checked, joined to utterances by id
     importing   features in place of encoders
+    look        the tables of a cache or a corpus, nothing encoded
 """

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 
-def plan_batches(lengths: Sequence[int], *, budget: int) -> tuple[tuple[int, ...], ...]:
+
+def plan_batches(
+    lengths: Sequence[int] | np.ndarray, *, budget: int
+) -> tuple[tuple[int, ...], ...]:
     """Group indices into batches of at most `budget` padded units (samples, characters).
 
     Longest first, so that running out of memory shows at once; equal lengths keep their order.
@@ -24,16 +28,17 @@ def plan_batches(lengths: Sequence[int], *, budget: int) -> tuple[tuple[int, ...
     """
     if budget < 1:
         raise ValueError(f"the budget is {budget}; it must be at least 1")
+    sizes = np.asarray(lengths, dtype=np.int64)
+    order = np.argsort(-sizes, kind="stable")
+    longest_first = sizes[order]
     batches: list[tuple[int, ...]] = []
-    current: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+    start = 0
+    while start < len(order):
         # The first of a batch is its longest: it sets what each further item costs.
-        if current and lengths[current[0]] * (len(current) + 1) > budget:
-            batches.append(tuple(current))
-            current = []
-        current.append(index)
-    if current:
-        batches.append(tuple(current))
+        longest = int(longest_first[start])
+        count = max(1, budget // longest) if longest > 0 else len(order)
+        batches.append(tuple(order[start : start + count].tolist()))
+        start += count
     return tuple(batches)
 
 

@@ -67,6 +67,9 @@ class ExtractConfig:
     ] = "float32"
     device: Annotated[str, "cpu, cuda or cuda:1"] = "cpu"
     gpu: Annotated[bool, "short for --device cuda"] = False
+    shard: Annotated[str | None, "K/N: only that part of all batches; amber merge joins them"] = (
+        None
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +136,20 @@ class Setting:
         if self.default in (None, (), "") or self.is_switch:
             return self.help
         return f"{self.help} [default: {self.default}]"
+
+
+def with_shards_cache(config: ExtractConfig, *, is_cache_given: bool) -> ExtractConfig:
+    """Give a shard a cache of its own, unless the user has named one for it.
+
+    >>> config = ExtractConfig(shard="0/4")
+    >>> with_shards_cache(config, is_cache_given=False).cache.as_posix()
+    'data/cache.shard-0-of-4.h5'
+    """
+    if config.shard is None or is_cache_given:
+        return config
+    place, _, number = config.shard.partition("/")
+    name = f"{config.cache.stem}.shard-{place}-of-{number}{config.cache.suffix}"
+    return dataclasses.replace(config, cache=config.cache.parent / name)
 
 
 def settings_of(config_type: type) -> tuple[Setting, ...]:

@@ -6,17 +6,20 @@ What fails is an outcome like any other: one utterance never costs another its v
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from functools import partial
 from itertools import islice
-from typing import TypeAlias, TypeGuard, TypeVar
+from typing import TypeGuard, TypeVar
 
 import numpy as np
+import torch
 
 from amber_cache.batching import plan_batches
 from amber_cache.encoders.base import Encoder, Prepared
 from amber_cache.errors import UtteranceError
+from amber_cache.journal import Outcome
 from amber_cache.pooling import pool
 from amber_cache.sources import Source, Sources
 
@@ -28,9 +31,6 @@ TEXT_BUDGET = {"cpu": 2_000, "cuda": 60_000}
 #: Batches that are decoded ahead of the encoder: all that is held of the corpus's audio.
 NUM_AHEAD = 3
 
-#: A row, its vector or why there is none, and what the user should be told of it.
-Outcome: TypeAlias = tuple[int, np.ndarray | UtteranceError, str]
-
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -39,26 +39,73 @@ def encoded_rows(
     rows: Sequence[int], inputs: Sources, encoder: Encoder, *, layer: int, pooling: str
 ) -> Iterator[Outcome]:
     """Each row's outcome, in the order of the batches; rows without an input come first."""
-    usable: dict[int, Source] = {}
     for row in rows:
         source = inputs[row]
         if isinstance(source, UtteranceError):
             yield row, source, ""
-        else:
-            usable[row] = source
-    order = list(usable)
+    _, batches = plan_rows(rows, inputs, encoder)
+    numbered = dict(enumerate(batches))
+    for _, outcomes in encoded_batches(numbered, inputs, encoder, layer=layer, pooling=pooling):
+        yield from outcomes
+
+
+def plan_rows(
+    rows: Sequence[int], inputs: Sources, encoder: Encoder
+) -> tuple[int, tuple[tuple[int, ...], ...]]:
+    """A batch's budget on the encoder's device, and the batches of the rows that have an input."""
+    lengths = {row: source.length for row in rows if isinstance(source := inputs[row], Source)}
+    order = list(lengths)
     budgets = AUDIO_BUDGET_MS if encoder.info.modality == "audio" else TEXT_BUDGET
-    plan = plan_batches(
-        [usable[row].length for row in order], budget=budgets[encoder.device.split(":")[0]]
-    )
-    batches = [[order[i] for i in batch] for batch in plan]
+    budget = budgets[encoder.device.split(":")[0]]
+    plan = plan_batches(list(lengths.values()), budget=budget)
+    return budget, tuple(tuple(order[i] for i in batch) for batch in plan)
+
+
+def encoded_batches(
+    batches: Mapping[int, Sequence[int]],
+    inputs: Sources,
+    encoder: Encoder,
+    *,
+    layer: int,
+    pooling: str,
+) -> Iterator[tuple[int, list[Outcome]]]:
+    """Each batch's number and outcomes, in the order given; every row must have an input."""
     prepare = partial(_prepare, encoder=encoder)
-    prepared = _ahead(prepare, ([usable[row] for row in batch] for batch in batches))
-    for batch, items in zip(batches, prepared, strict=True):
-        yield from _encode_batch(batch, items, encoder, layer=layer, pooling=pooling)
+    prepared = _ahead(prepare, (_sources(rows, inputs) for rows in batches.values()))
+    with closing(prepared):
+        for (number, rows), items in zip(batches.items(), prepared, strict=True):
+            outcomes = _encode_batch(rows, items, encoder, layer=layer, pooling=pooling)
+            yield number, list(outcomes)
 
 
-def _ahead(work: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+def pooled_width(encoder: Encoder, pooling: str) -> int:
+    """Features of a pooled vector."""
+    frames = torch.zeros(1, 1, encoder.info.dimension)
+    return int(pool(pooling, frames, torch.ones(1, 1, dtype=torch.bool)).shape[-1])
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Compute with so many threads for as long as the context lasts."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _sources(rows: Sequence[int], inputs: Sources) -> list[Source]:
+    sources = []
+    for row in rows:
+        source = inputs[row]
+        if isinstance(source, UtteranceError):
+            raise ValueError(f"row {row} is planned, and has no input: {source}")
+        sources.append(source)
+    return sources
+
+
+def _ahead(work: Callable[[T], R], tasks: Iterable[T]) -> Generator[R, None, None]:
     """The tasks' results in order, worked out by two threads, never more than `NUM_AHEAD` ahead."""
     remaining = iter(tasks)
     pool = ThreadPoolExecutor(max_workers=2)

@@ -33,3 +33,11 @@ class RunError(AmberError):
 
 class UtteranceError(AmberError):
     """One utterance can't be used; the rest can. The message is the reason, without the id."""
+
+
+class InterruptError(AmberError):
+    """Ctrl-C or a polite kill ended the command; `status` is its exit status."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status

@@ -1,26 +1,36 @@
-"""What a cache already holds, and which of its rows may stay when the corpus is read again."""
+"""What a cache already holds, and which of its rows may stay when the corpus is read again.
+
+`former_content` and `taken_over` hold vectors in memory, `open_former` and `moved_over` read them
+block by block.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
 from amber_cache.errors import CacheError
 from amber_cache.records import Corpus
 from amber_cache.store import (
     DONE,
     PENDING,
+    Cache,
     CacheContent,
     Embedding,
+    Entry,
     UtteranceTable,
     make_embedding,
     open_cache,
+    text_array,
 )
+from amber_cache.store_stream import moved
 
 # What must agree before rows of a stored entry may stand beside new ones.
 _SETTINGS = (
@@ -37,6 +47,9 @@ _SETTINGS = (
 # first is never empty for a done row, but in a cache that another script wrote and left it out.
 _INPUT_COLUMNS = {"audio": ("audio_sha256", "start_s", "duration_s"), "text": ("text",)}
 
+# What a field may be without the content being another.
+_NO_CONTENT = ("attrs", "audio_mtime_ns", "read")
+
 
 def former_content(path: Path, corpus: Corpus) -> CacheContent | None:
     """What the cache at `path` holds; None where there is none.
@@ -47,16 +60,64 @@ def former_content(path: Path, corpus: Corpus) -> CacheContent | None:
     Raises:
         CacheError: It can't be read, is of another corpus, or could not be written there.
     """
+    with open_former(path, corpus) as former:
+        if former is None:
+            return None
+        embeddings = tuple(former.cache.embeddings(*entry.key) for entry in former.entries)
+        return replace(former.content, embeddings=embeddings)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Former:
+    """A cache that is open, checked, and of the right corpus.
+
+    Attributes:
+        content: Everything but its embeddings.
+        entries: Those, to be read while the cache is open.
+    """
+
+    cache: Cache
+    content: CacheContent
+    entries: tuple[Entry, ...]
+
+    def is_still_at(self, path: Path) -> bool:
+        """Whether the file that was opened is the one that stands there now."""
+        return self.cache.is_at(path)
+
+
+@contextmanager
+def open_former(path: Path, corpus: Corpus) -> Iterator[Former | None]:
+    """Open the cache at `path`; None where there is none.
+
+    Raises:
+        CacheError: As `former_content`.
+    """
     if not os.path.exists(path):  # Path.exists raises where a name is too long
         _refuse_place(path)
-        return None
-    try:
-        with open_cache(path) as cache:
-            content = cache.content()
-    except CacheError as error:
-        raise CacheError(
-            f"--cache {error}; it is left as it is: move it away, or name another file with --cache"
-        ) from error
+        yield None
+        return
+    with ExitStack() as stack:
+        try:
+            cache = stack.enter_context(open_cache(path))
+            content = cache.tables()
+            names = [(one, name) for one in cache.modalities for name in cache.encoders(one)]
+            entries = tuple(cache.entry(*name) for name in names)
+        except CacheError as error:
+            raise CacheError(
+                f"--cache {error}; it is left as it is: move it away, or name another file with "
+                "--cache"
+            ) from error
+        _refuse_other_corpus(path, content, corpus)
+        yield Former(cache, content, entries)
+
+
+def moved_over(former: Former, table: UtteranceTable) -> dict[tuple[str, str], Entry]:
+    """`taken_over`, but the vectors are read when they are asked for."""
+    old = former.content.utterances
+    return {entry.key: moved(entry, _old_rows(entry, old, table)) for entry in former.entries}
+
+
+def _refuse_other_corpus(path: Path, content: CacheContent, corpus: Corpus) -> None:
     gone = sorted(set(content.utterances.id) - {one.id for one in corpus.utterances})
     if content.corpus != corpus.name or gone:
         why = (
@@ -68,19 +129,17 @@ def former_content(path: Path, corpus: Corpus) -> CacheContent | None:
             f"--cache {path}: holds the corpus {content.corpus!r}; {why} in {corpus.name!r} at "
             f"{corpus.root}; name another file with --cache"
         )
-    return content
 
 
 def taken_over(former: CacheContent, table: UtteranceTable) -> dict[tuple[str, str], Embedding]:
     """The former entries on the rows of the new table, PENDING where the input has changed."""
-    old_row = {identifier: row for row, identifier in enumerate(former.utterances.id)}
     return {
-        (entry.modality, entry.name): _moved(entry, former.utterances, table, old_row)
+        (entry.modality, entry.name): _moved(entry, former.utterances, table)
         for entry in former.embeddings
     }
 
 
-def refuse_other_settings(path: Path, entry: Embedding, attrs: Mapping[str, Any]) -> None:
+def refuse_other_settings(path: Path, entry: Embedding | Entry, attrs: Mapping[str, Any]) -> None:
     """Refuse to put rows into an entry that was made otherwise.
 
     Raises:
@@ -96,12 +155,15 @@ def refuse_other_settings(path: Path, entry: Embedding, attrs: Mapping[str, Any]
 
 
 def is_same(former: object, new: object) -> bool:
-    """Whether two contents hold the same, column by column, whatever made them."""
+    """Whether two contents hold the same, column by column, whatever made them.
+
+    Entries that are read block by block are the same where their rows' checksums are.
+    """
     if isinstance(former, np.ndarray) and isinstance(new, np.ndarray):
         numbers = former.dtype.kind == "f"
         return former.shape == new.shape and np.array_equal(former, new, equal_nan=numbers)
     if is_dataclass(former) and is_dataclass(new):
-        names = [one.name for one in fields(former) if one.name != "attrs"]
+        names = [one.name for one in fields(former) if one.name not in _NO_CONTENT]
         return all(is_same(getattr(former, name), getattr(new, name)) for name in names)
     if isinstance(former, tuple) and isinstance(new, tuple):
         return len(former) == len(new) and all(map(is_same, former, new))
@@ -116,29 +178,39 @@ def _refuse_place(path: Path) -> None:
         raise CacheError(f"--cache {path}: {folder} {what}; name another place with --cache")
 
 
-def _moved(
-    entry: Embedding, old: UtteranceTable, new: UtteranceTable, old_row: Mapping[str, int]
-) -> Embedding:
+def _moved(entry: Embedding, old: UtteranceTable, new: UtteranceTable) -> Embedding:
+    rows = _old_rows(entry, old, new)
+    kept = rows >= 0
     vectors = np.full((len(new), entry.vectors.shape[1]), np.nan, dtype=np.float32)
     status = np.full(len(new), PENDING, dtype=np.uint8)
-    error = [""] * len(new)
-    for row, identifier in enumerate(new.id):
-        before = old_row.get(identifier)
-        if before is not None and _has_same_input(entry, old, before, new, row):
-            vectors[row], status[row] = entry.vectors[before], entry.status[before]
-            error[row] = entry.error[before]
+    error = text_array([""] * len(new))
+    vectors[kept], status[kept] = entry.vectors[rows[kept]], entry.status[rows[kept]]
+    error[kept] = entry.error[rows[kept]]
     return make_embedding(
         vectors,
         modality=entry.modality,
         name=entry.name,
         status=status,
-        error=error,
+        error=list(error),
         attrs=entry.attrs,
     )
 
 
+def _old_rows(
+    entry: Embedding | Entry, old: UtteranceTable, new: UtteranceTable
+) -> Int64[np.ndarray, " utterance"]:
+    """The former row of each new one; -1 where there is none with the same input."""
+    old_row = {identifier: row for row, identifier in enumerate(old.id)}
+    rows = np.full(len(new), -1, np.int64)
+    for row, identifier in enumerate(new.id):
+        before = old_row.get(identifier)
+        if before is not None and _has_same_input(entry, old, before, new, row):
+            rows[row] = before
+    return rows
+
+
 def _has_same_input(
-    entry: Embedding, old: UtteranceTable, before: int, new: UtteranceTable, row: int
+    entry: Embedding | Entry, old: UtteranceTable, before: int, new: UtteranceTable, row: int
 ) -> bool:
     columns = _INPUT_COLUMNS.get(entry.modality, ())
     if columns and entry.status[before] == DONE and not getattr(old, columns[0])[before]:

@@ -6,7 +6,9 @@ schema stands in store_schema.py. What stage two takes from stage one, it takes 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +29,7 @@ from amber_cache.store_read import (
     embedding_names,
     read_columns,
     read_labels,
+    read_status,
 )
 from amber_cache.store_schema import (
     DONE,
@@ -45,6 +48,7 @@ from amber_cache.store_schema import (
     row_crc32,
     text_array,
 )
+from amber_cache.store_stream import Entry, read_entry
 from amber_cache.store_tables import (
     CacheContent,
     Embedding,
@@ -70,6 +74,7 @@ __all__ = [
     "CacheContent",
     "Embedding",
     "EmbeddingCount",
+    "Entry",
     "RatingTable",
     "Report",
     "UtteranceTable",
@@ -123,6 +128,7 @@ class Cache:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._stat = os.fstat(source.file.id.get_vfd_handle())
         self._names = embedding_names(source)
         self.path = source.path
         self.attrs = read_attributes(source, "/")
@@ -190,18 +196,52 @@ class Cache:
         embedding.vectors[embedding.status != DONE] = np.nan
         return embedding
 
-    def content(self) -> CacheContent:
-        """Everything in the cache, as `write_cache` takes it."""
-        entries = [(modality, name) for modality in self._names for name in self._names[modality]]
+    def counts(self) -> tuple[EmbeddingCount, ...]:
+        """How far each embedding is, by its status alone: no vector is read or checked."""
+        found = []
+        for modality, name in ((m, name) for m in self._names for name in self._names[m]):
+            status, dimension = read_status(
+                self._open(), modality=modality, name=name, length=len(self.utterances)
+            )
+            done, failed, pending = (
+                int(np.count_nonzero(status == one)) for one in (DONE, FAILED, PENDING)
+            )
+            found.append(EmbeddingCount(modality, name, dimension, done, failed, pending))
+        return tuple(found)
+
+    def entry(self, modality: str, encoder: str | None = None) -> Entry:
+        """One embedding, checked, whose vectors are read block by block while the cache is open.
+
+        Raises:
+            CacheError: As `embeddings`.
+        """
+        name = self._entry(modality, encoder)
+        return read_entry(self._open(), modality=modality, name=name, ids=self.utterances.id)
+
+    def tables(self) -> CacheContent:
+        """Everything in the cache but its embeddings."""
         return CacheContent(
             corpus=self.corpus,
             protocol=self.protocol,
             utterances=self.utterances,
             votes=self.votes,
             ratings=self.ratings,
-            embeddings=tuple(self.embeddings(modality, name) for modality, name in entries),
+            embeddings=(),
             attrs=self.attrs,
         )
+
+    def content(self) -> CacheContent:
+        """Everything in the cache, as `write_cache` takes it."""
+        entries = [(modality, name) for modality in self._names for name in self._names[modality]]
+        embeddings = tuple(self.embeddings(modality, name) for modality, name in entries)
+        return replace(self.tables(), embeddings=embeddings)
+
+    def is_at(self, path: Path) -> bool:
+        """Whether a path leads to the very file that was opened, not to one put in its place."""
+        try:
+            return os.path.samestat(os.stat(path), self._stat)
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Close the file; tables that were read stay."""

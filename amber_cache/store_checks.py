@@ -8,12 +8,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int32, Shaped
 
 from amber_cache.store_schema import DONE, FAILED, row_crc32
 from amber_cache.store_tables import Embedding, RatingTable, UtteranceTable, VoteTable
+
+
+@runtime_checkable
+class Named(Protocol):
+    """What stands in a cache under a modality and a name."""
+
+    @property
+    def modality(self) -> str:
+        """What the encoder was given."""
+
+    @property
+    def name(self) -> str:
+        """The entry's name."""
 
 
 def id_problems(ids: Shaped[np.ndarray, " utterance"]) -> Iterator[str]:
@@ -79,7 +93,7 @@ def leftover_problems(
         yield f"{path}/vectors: {_rows(leftover, ids)}: not done, yet not NaN"
 
 
-def embedding_path(embedding: Embedding) -> str:
+def embedding_path(embedding: Named) -> str:
     """Where an embedding stands in the file."""
     return f"/embeddings/{embedding.modality}/{embedding.name}"
 

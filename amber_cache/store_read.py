@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import h5py
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
 
 from amber_cache.errors import CacheError
 from amber_cache.store_file import (
@@ -94,6 +94,25 @@ def assemble_embedding(
     )
 
 
+def read_status(
+    source: Source, *, modality: str, name: str, length: int
+) -> tuple[UInt8[np.ndarray, " utterance"], int]:
+    """An embedding's status by row, and its number of features; the vectors are not read.
+
+    Raises:
+        CacheError: Either is missing, or the status is damaged.
+    """
+    group = f"/embeddings/{modality}/{name}"
+    vectors, status = EMBEDDING_COLUMNS[:2]
+    values = read_columns(source, group, (status,), length=length)["status"]
+    with guarded(source.path, f"{group}/vectors"):
+        dataset = find(source, f"{group}/vectors")
+        if dataset is None:
+            raise CacheError(f"{source.path}: {group}/vectors: is missing")
+        _require_plain(source, f"{group}/vectors", dataset, vectors)
+        return values, int(dataset.shape[1])
+
+
 def embedding_names(source: Source) -> dict[str, tuple[str, ...]]:
     """Modality -> names of its embeddings; audio and text first, then by name."""
     found: dict[str, tuple[str, ...]] = {}
@@ -112,6 +131,42 @@ def embedding_names(source: Source) -> dict[str, tuple[str, ...]]:
     return dict(sorted(found.items(), key=lambda item: (order.get(item[0], 2), item[0])))
 
 
+def vector_dataset(source: Source, path: str, *, length: int) -> h5py.Dataset:
+    """An entry's vectors, not read yet; their checksum is left to whoever reads them.
+
+    Raises:
+        CacheError: They are missing, lie elsewhere, or are of another shape or kind.
+    """
+    dataset, column = find(source, path), EMBEDDING_COLUMNS[0]
+    if dataset is None:
+        raise CacheError(f"{source.path}: {path}: is missing")
+    _require_plain(source, path, dataset, column)
+    if len(dataset) != length:
+        raise CacheError(f"{source.path}: {path}: has {len(dataset)} rows, wanted {length}")
+    try:
+        convert(np.empty(0, dataset.dtype), column)
+    except ValueError as error:
+        raise CacheError(f"{source.path}: {path}: {error}") from error
+    return dataset
+
+
+def require_digest(source: Source, path: str, found: str) -> None:
+    """Raise unless a dataset's content has the checksum that the file states.
+
+    Raises:
+        CacheError: As said; a dataset without one (another script's) passes.
+    """
+    stated = stated_checksum(source, path)
+    wanted = {stated, source.checksums.get(path, stated)}
+    if wanted == {None}:
+        return  # `verify` names it as unprotected
+    if wanted != {found}:
+        raise CacheError(
+            f"{source.path}: {path}: is damaged: its checksum is {found}, "
+            f"wanted {' and '.join(sorted(map(str, wanted)))}"
+        )
+
+
 def _read_column(
     source: Source, path: str, column: Column, length: int | None
 ) -> Shaped[np.ndarray, " ..."]:
@@ -126,7 +181,7 @@ def _read_column(
         if length is not None and len(dataset) != length:
             raise CacheError(f"{source.path}: {path}: has {len(dataset)} rows, wanted {length}")
         values = dataset[()]
-        _require_checksum(source, path, values)
+        require_digest(source, path, digest(values))
         try:
             return convert(values, column)
         except ValueError as error:  # UnicodeDecodeError is one
@@ -146,15 +201,3 @@ def _require_plain(source: Source, path: str, dataset: object, column: Column) -
     size = math.prod(shape) * max(item_bytes, dataset.dtype.itemsize)
     if size > _MOST_TIMES * source.path.stat().st_size + _MOST_BESIDES_BYTES:
         raise CacheError(f"{source.path}: {path}: claims {size} bytes, more than the file can hold")
-
-
-def _require_checksum(source: Source, path: str, values: Shaped[np.ndarray, " ..."]) -> None:
-    stated = stated_checksum(source, path)
-    wanted = {stated, source.checksums.get(path, stated)}
-    if wanted == {None}:
-        return  # another script's dataset; `verify` names it as unprotected
-    if wanted != {found := digest(values)}:
-        raise CacheError(
-            f"{source.path}: {path}: is damaged: its checksum is {found}, "
-            f"wanted {' and '.join(sorted(map(str, wanted)))}"
-        )

@@ -61,6 +61,7 @@ UTTERANCE_COLUMNS: tuple[Column, ...] = (
     Column("audio_path", "str", ""),
     Column("audio_sha256", "str", ""),
     Column("audio_bytes", "<i8", -1),
+    Column("audio_mtime_ns", "<i8", -1),
 )
 VOTE_COLUMNS: tuple[Column, ...] = (
     Column("utterance", "<i4"),
@@ -98,7 +99,7 @@ def convert(values: Shaped[np.ndarray, " ..."], column: Column) -> Shaped[np.nda
     if column.dtype == "str":
         if values.dtype.kind not in "OSU":
             raise ValueError(f"holds {values.dtype}, wanted text")
-        return text_array([_text(item) for item in values])
+        return text_array(_texts(values))
     dtype = np.dtype(column.dtype)
     if values.dtype.kind not in _ACCEPTED_KINDS[dtype.kind]:
         raise ValueError(f"holds {values.dtype}, wanted {dtype}")
@@ -118,6 +119,13 @@ def text_array(items: Sequence[str]) -> Shaped[np.ndarray, " item"]:
     array = np.empty(len(items), dtype=object)
     array[:] = items
     return array
+
+
+def _texts(values: Shaped[np.ndarray, " item"]) -> list[str]:
+    try:
+        return list(map(bytes.decode, values.tolist()))  # as HDF5 gives them
+    except TypeError:
+        return [_text(item) for item in values]
 
 
 def _text(item: object) -> str:
@@ -140,8 +148,10 @@ def digest(values: Shaped[np.ndarray, " ..."]) -> str:
     """
     sha256 = hashlib.sha256()
     if values.dtype.kind in "OSU":
-        items = (item if isinstance(item, bytes) else str(item).encode() for item in values.flat)
-        sha256.update(b"".join(item + b"\0" for item in items))
+        items = values.ravel().tolist()
+        if not all(isinstance(item, bytes) for item in items):
+            items = [item if isinstance(item, bytes) else str(item).encode() for item in items]
+        sha256.update(b"\0".join([*items, b""]))
     else:
         sha256.update(np.asarray(values, values.dtype.newbyteorder("<"), order="C").data)
     return sha256.hexdigest()

@@ -26,6 +26,8 @@ class UtteranceTable:
         duration_s: Length, seconds; NaN where unknown.
         audio_path: Relative to the corpus root.
         audio_bytes: Size of the audio file; -1 where unknown.
+        audio_mtime_ns: When it was last changed, nanoseconds since 1970, so that a file that has
+            not changed need not be read again; -1 where unknown.
     """
 
     id: Shaped[np.ndarray, " utterance"]
@@ -43,6 +45,7 @@ class UtteranceTable:
     audio_path: Shaped[np.ndarray, " utterance"]
     audio_sha256: Shaped[np.ndarray, " utterance"]
     audio_bytes: Int64[np.ndarray, " utterance"]
+    audio_mtime_ns: Int64[np.ndarray, " utterance"]
 
     def __len__(self) -> int:
         return len(self.id)
@@ -151,6 +154,7 @@ def utterance_table(
     duration_s: Mapping[str, float] | None = None,
     audio_sha256: Mapping[str, str] | None = None,
     audio_bytes: Mapping[str, int] | None = None,
+    audio_mtime_ns: Mapping[str, int] | None = None,
 ) -> UtteranceTable:
     """The utterances of a corpus as a table, in their order.
 
@@ -160,8 +164,10 @@ def utterance_table(
             given, else unknown.
         audio_sha256: By id, of the audio file's bytes.
         audio_bytes: By id, size of the audio file.
+        audio_mtime_ns: By id, when it was last changed.
     """
     durations, hashes, sizes = duration_s or {}, audio_sha256 or {}, audio_bytes or {}
+    times = audio_mtime_ns or {}
     places = [np.nan if item.place_s is None else item.place_s for item in utterances]
     lengths = [durations.get(item.id, _given_duration(item)) for item in utterances]
     paths = ["" if item.audio is None else item.audio.as_posix() for item in utterances]
@@ -172,6 +178,7 @@ def utterance_table(
         audio_path=text_array(paths),
         audio_sha256=text_array([hashes.get(item.id, "") for item in utterances]),
         audio_bytes=np.array([sizes.get(item.id, -1) for item in utterances], np.int64),
+        audio_mtime_ns=np.array([times.get(item.id, -1) for item in utterances], np.int64),
         **{name: text_array([getattr(u, name) for u in utterances]) for name in TEXT_COLUMNS},
     )
 

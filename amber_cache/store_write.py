@@ -12,10 +12,11 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
+from typing import TypeAlias
 
 import h5py
 import numpy as np
@@ -38,11 +39,15 @@ from amber_cache.store_schema import (
     digest,
     text_array,
 )
+from amber_cache.store_stream import Entry
 from amber_cache.store_tables import CacheContent, Embedding
 
 # HDF5 1.10's format: its metadata carries checksums of its own, which older formats lack.
-_LIBVER = ("v110", "v110")
+LIBVER = ("v110", "v110")
 _GROWTH_BYTES = 1 << 22
+
+#: An entry, and what puts its vectors' dataset into the entry's group and gives the checksum.
+FurtherEntry: TypeAlias = tuple[Entry, Callable[[h5py.Group], str]]
 
 
 def write_cache(path: str | Path, content: CacheContent) -> None:
@@ -54,7 +59,7 @@ def write_cache(path: str | Path, content: CacheContent) -> None:
         CacheError: The content breaks the schema's rules, or the disk is full or not writable.
     """
     try:
-        for problem in _content_problems(content):
+        for problem in content_problems(content):
             raise ValueError(problem)
         image = cache_image(content)
     except ValueError as error:
@@ -71,9 +76,9 @@ def cache_image(content: CacheContent) -> bytes:
     """
     name = f"amber-cache-{secrets.token_hex(8)}"  # HDF5 refuses a name that it has open elsewhere
     with h5py.File(
-        name, "w", driver="core", backing_store=False, block_size=_GROWTH_BYTES, libver=_LIBVER
+        name, "w", driver="core", backing_store=False, block_size=_GROWTH_BYTES, libver=LIBVER
     ) as file:
-        _fill(file, content)
+        fill(file, content)
         file.flush()
         image: bytes = file.id.get_file_image()
     return image
@@ -99,16 +104,21 @@ def write_whole(path: str | Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OSError as error:
-        raise CacheError(_disk_trouble(path, target, len(data), error)) from error
+        raise CacheError(disk_trouble(path, len(data), error)) from error
     finally:
         for tidy in (partial.unlink, *(folder.rmdir for folder in made)):
             with contextlib.suppress(OSError):  # not there, or it holds the file
                 tidy()
 
 
-def _fill(file: h5py.File, content: CacheContent) -> None:
+def fill(file: h5py.File, content: CacheContent, further: Sequence[FurtherEntry] = ()) -> None:
+    """Write a content, and entries that see to their vectors themselves, to an open HDF5 file.
+
+    Raises:
+        ValueError: As `cache_image`.
+    """
     checksums: list[str] = []
     root = {
         "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -133,6 +143,12 @@ def _fill(file: h5py.File, content: CacheContent) -> None:
         _write_columns(
             group, embedding, EMBEDDING_COLUMNS, checksums, length=len(content.utterances)
         )
+    for entry, put_vectors in further:
+        group = file.create_group(checks.embedding_path(entry))
+        _write_attributes(group, entry.attrs, checksums)
+        checksums.append(f"{put_vectors(group)} {group.name}/vectors")
+        columns = EMBEDDING_COLUMNS[1:]
+        _write_columns(group, entry, columns, checksums, length=len(content.utterances))
     file.attrs["checksums"] = checksums
 
 
@@ -193,17 +209,16 @@ def _write_attributes(
         checksums.append(f"{attribute_digest(stored)} {group.name.rstrip('/')}/@{name}")
 
 
-def _content_problems(content: CacheContent) -> Iterator[str]:
+def content_problems(content: CacheContent, further: Sequence[Entry] = ()) -> Iterator[str]:
+    """What must not be written: one line each; the vectors of further entries are not read."""
     ids, num_utterances = content.utterances.id, len(content.utterances)
     yield from checks.id_problems(ids)
     yield from checks.order_problems(content.utterances)
     yield from checks.vote_problems(content.votes, num_utterances=num_utterances)
     if content.ratings is not None:
         yield from checks.rating_problems(content.ratings, num_utterances=num_utterances)
-    if not content.embeddings:
-        yield "a cache needs at least one embedding"
+    yield from _entry_problems((*content.embeddings, *further))
     for embedding in content.embeddings:
-        yield from _name_problems(embedding)
         if len(embedding.vectors) != num_utterances or len(embedding) != num_utterances:
             path = checks.embedding_path(embedding)
             yield f"{path}: has {len(embedding)} rows, wanted {num_utterances}, one an utterance"
@@ -211,27 +226,46 @@ def _content_problems(content: CacheContent) -> Iterator[str]:
             checks.embedding_problems(embedding, ids=ids),
             checks.leftover_problems(embedding, ids=ids),
         )
-    names = [checks.embedding_path(embedding) for embedding in content.embeddings]
+
+
+def _entry_problems(entries: Sequence[Embedding | Entry]) -> Iterator[str]:
+    if not entries:
+        yield "a cache needs at least one embedding"
+    for entry in entries:
+        yield from _name_problems(entry)
+    names = [checks.embedding_path(entry) for entry in entries]
     yield from (f"{name}: stands there twice" for name in names if names.count(name) > 1)
 
 
-def _name_problems(embedding: Embedding) -> Iterator[str]:
+def _name_problems(embedding: Embedding | Entry) -> Iterator[str]:
     for name in (embedding.modality, embedding.name):
         if not name.isprintable() or "/" in name or name.strip(".@") != name or not name:
             yield f"embedding {name!a}: a name is printable, without / and . or @ at its ends"
 
 
-def _disk_trouble(path: str | Path, target: Path, size: int, error: OSError) -> str:
-    folder = next((parent for parent in target.parents if parent.exists()), Path("/"))
-    free = shutil.disk_usage(folder).free
+def disk_trouble(path: str | Path, size: int, error: OSError, *, kept: str = "") -> str:
+    """A line on a cache that could not be written.
+
+    Args:
+        path: The cache, as the user named it.
+        size: Bytes that it needs.
+        error: What happened.
+        kept: What has been kept; "" where nothing has changed.
+    """
+    target = Path(os.path.realpath(path))
+    folder = next((parent for parent in target.parents if os.path.exists(parent)), Path("/"))
+    free = ""
+    with contextlib.suppress(OSError):  # a mount that is lost
+        free = f", {shutil.disk_usage(folder).free / 1e6:.1f} MB are free there"
     return (
         f"{path}: the cache could not be written: {error.strerror or error}; it needs "
-        f"{size / 1e6:.1f} MB, {free / 1e6:.1f} MB are free there. Nothing has changed; "
+        f"{size / 1e6:.1f} MB{free}. {kept or 'Nothing has changed'}; "
         "make room or name another place with --cache"
     )
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have a folder's names outlive a power cut, where the file system can."""
     # So that the new name outlives a power cut. Not every file system lets a folder be synced, and
     # the file is in its place by now, so that an error here says nothing about it.
     with contextlib.suppress(OSError):

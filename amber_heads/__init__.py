@@ -31,4 +31,7 @@ import only those above them:
     results     read and write a run directory
     ambiguity   where raters and modalities disagree
     experiment  all of it together
+    reliability Krippendorff's alpha, Fleiss' kappa; resampling draws their intervals
+    overview    what is in a corpus or a cache; vote_statistics and vote_agreement count its votes
+    plots       an overview as figures
 """

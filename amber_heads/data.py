@@ -91,10 +91,10 @@ def load_dataset(
     votes, table = cache.votes, cache.utterances
     inside = subset_mask(subset, table)
     counted = counted_votes(votes, raters=raters, choices=choices) & inside[votes.utterance]
-    groups = parse_classes(classes) if classes else _voted_labels(votes, counted)
-    policy = LabelPolicy(classes=groups, keep=keep, raters=raters, choices=choices)
+    policy = label_policy(
+        votes, counted, classes=classes, keep=keep, raters=raters, choices=choices
+    )
     counts, outside = vote_counts(votes, counted, policy, num_utterances=len(table))
-    _refuse_unknown_labels(policy, votes)
     _refuse_unvoted_classes(counts, policy, votes, counted)
     entries = {name: cache.embeddings(name, encoders.get(name)) for name in modalities}
     subset_reason = {f"outside the subset {' '.join(subset_texts(subset))}": ~inside}
@@ -104,6 +104,29 @@ def load_dataset(
         told = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise ConfigError(f"{cache.path}: no utterance is left to train on: {told}")
     return _dataset(cache, entries, policy, counts, used, left_out)
+
+
+def label_policy(
+    votes: VoteTable,
+    counted: Bool[np.ndarray, " vote"],
+    *,
+    classes: str,
+    keep: str,
+    raters: str,
+    choices: str,
+) -> LabelPolicy:
+    """The policy that these words ask for, on these votes.
+
+    Args:
+        classes: As `--classes` has it; "" for every label that has counted votes.
+
+    Raises:
+        ConfigError: There are fewer than two classes, or a label that nobody knows.
+    """
+    groups = parse_classes(classes) if classes else _voted_labels(votes, counted)
+    policy = LabelPolicy(classes=groups, keep=keep, raters=raters, choices=choices)
+    _refuse_unknown_labels(policy, votes)
+    return policy
 
 
 def _voted_labels(

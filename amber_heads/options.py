@@ -152,6 +152,23 @@ class GridConfig(FitConfig):
     select_by: Annotated[MetricName, "the validation metric to select on"] = "js"
 
 
+@dataclass(frozen=True, kw_only=True)
+class OverviewConfig:
+    """What `amber corpus` looks at, under which label policy."""
+
+    corpus: Annotated[str | None, "which reader; by default the one that knows the place"] = None
+    votes_file: Annotated[Path | None, "the votes, where they are not beside the manifest"] = None
+    durations: Annotated[bool, "read the lengths of a corpus's audio files"] = True
+    protocol: Annotated[str | None, "label preset; the corpus's own by default"] = None
+    classes: Annotated[Listing | None, 'in order, merged with "+": "neutral,happy+excited"'] = None
+    keep: Annotated[
+        Literal["all-in", "any-vote", "majority-mass", "consensus"] | None,
+        "which utterances have a soft label",
+    ] = None
+    raters: Annotated[str | None, "external, all, or a kind of rater"] = None
+    choices: Annotated[Literal["primary", "all"] | None, "count secondary choices too?"] = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
     """One row's settings; None where the loss does not listen to one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from amber_cache.errors import ConfigError
 from amber_cache.records import Listing
@@ -22,17 +22,23 @@ from amber_heads.options import (
     RUN_SETTINGS,
     FitConfig,
     GridConfig,
+    OverviewConfig,
     RunSettings,
     heads_of,
 )
+
+#: A configuration with label settings.
+Policed = TypeVar("Policed", FitConfig, OverviewConfig)
 
 __all__ = [
     "FUSION",
     "FitConfig",
     "GridConfig",
+    "OverviewConfig",
     "RunSettings",
     "complete",
     "complete_fold_seed",
+    "complete_policy",
     "expand",
     "heads_of",
     "parse_seeds",
@@ -86,7 +92,7 @@ def complete(
             config, gpu=False, device="cuda" if config.device == "cpu" else config.device
         )
     config = _complete_precision(config)
-    config = _complete_policy(config, protocol)
+    config = complete_policy(config, protocol)
     config = _complete_modalities(config, modalities)
     axes = _axes(config, origins)
     dropped = _refuse_or_drop(config, axes, origins)
@@ -180,14 +186,19 @@ def _complete_precision(config: FitConfig) -> FitConfig:
     return config
 
 
-def _complete_policy(config: FitConfig, protocol: str) -> FitConfig:
+def complete_policy(config: Policed, protocol: str) -> Policed:
+    """Fill the label settings that the user left open, by the protocol or amber's own defaults.
+
+    Raises:
+        ConfigError: There is no such protocol.
+    """
     name = protocol if config.protocol is None else config.protocol
     if name and name not in PROTOCOLS:
         raise ConfigError(
             f"--protocol {name}: no such protocol; choose from {', '.join(PROTOCOLS)}"
         )
     preset = {**_POLICY_DEFAULTS, **PROTOCOLS.get(name, {})}
-    gaps = {key: value for key, value in preset.items() if getattr(config, key) is None}
+    gaps = {key: value for key, value in preset.items() if getattr(config, key, value) is None}
     return replace(config, protocol=name, **gaps)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +57,34 @@ def test_the_padded_share_counts_what_is_padded(lengths: list[int], budget: int)
     share = padded_share(lengths, batches)
     assert share == pytest.approx(padded / (padded + sum(lengths)))
     assert 0 <= share < 1
+
+
+def batches_item_by_item(lengths: list[int], budget: int) -> list[list[int]]:
+    """The rule as it reads: an item joins the batch while the longest times their number fits."""
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        fits = batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= budget
+        batches[-1].append(index) if fits else batches.append([index])
+    return batches
+
+
+@given(lengths_lists, budgets)
+def test_the_plan_is_that_of_the_rule_applied_item_by_item(lengths: list[int], budget: int) -> None:
+    found = plan_batches(lengths, budget=budget)
+    assert [list(batch) for batch in found] == batches_item_by_item(lengths, budget)
+    assert all(type(index) is int for batch in found for index in batch)
+
+
+def test_a_large_corpus_is_planned_in_no_time_and_little_memory() -> None:
+    lengths = np.random.default_rng(0).integers(2_750, 11_000, 200_000)
+    began = time.process_time()
+    tracemalloc.start()
+    batches = plan_batches(lengths, budget=16_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sum(map(len, batches)) == 200_000
+    assert peak < 100e6  # ten times that for two million
+    assert time.process_time() - began < 6
 
 
 def test_a_plan_worked_by_hand() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.commands import amber
+from tests.made_corpora import extract, make_corpus, voice, write_audio
 from tests.small_caches import small_cache, utterances
 
 
@@ -168,3 +169,28 @@ def test_looking_changes_nothing(cache: Path) -> None:
     amber("verify", cache)
     assert (cache.read_bytes(), cache.stat().st_mtime_ns) == before
     assert [one.name for one in cache.parent.iterdir()] == [cache.name]
+
+
+def test_against_the_corpus_every_changed_and_missing_file_is_named(tmp_path: Path) -> None:
+    manifest = make_corpus(tmp_path)
+    extract(manifest)
+    place = tmp_path / "cache.h5"
+    for root in (tmp_path, manifest):
+        finished = amber("verify", place, "--against", root)
+        assert (finished.status, finished.out.splitlines()[-1]) == (0, f"{place}: sound")
+    write_audio(tmp_path / "audio/u2.wav", voice(6_000, seed=8))
+    (tmp_path / "audio/u3.wav").unlink()
+    finished = amber("verify", place, "--against", manifest)
+    assert finished.status == 2
+    assert finished.out.splitlines()[-3:] == [
+        "problem: audio/u2.wav (of 'u2'): is not the file that was encoded",
+        f"problem: audio/u3.wav (of 'u3'): is missing below {tmp_path}",
+        f"{place}: 2 problems",
+    ]
+
+
+def test_a_root_that_is_none_is_refused(tmp_path: Path) -> None:
+    manifest = make_corpus(tmp_path)
+    extract(manifest)
+    refused = amber("verify", tmp_path / "cache.h5", "--against", tmp_path / "nowhere")
+    assert (refused.status, "is no folder, and no manifest in one" in refused.err) == (2, True)

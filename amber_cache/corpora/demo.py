@@ -20,6 +20,14 @@ _PLACES = (
 )
 
 
+def is_demo(place: Path) -> bool:
+    """Whether a folder, or its manifest, is where the demo corpus ships."""
+    folder = place.parent if place.name == "manifest.csv" else place
+    return (folder / "manifest.csv").is_file() and any(
+        one.is_dir() and one.samefile(folder) for one in _PLACES
+    )
+
+
 def read_demo(root: Path | None = None, *, votes_file: Path | None = None) -> Corpus:
     """Read the demo corpus from `root`, or from where it ships.
 

@@ -17,6 +17,7 @@ from jaxtyping import Float32
 
 from amber_cache.encoders.base import Encoded, EncoderInfo, Prepared
 from amber_cache.encoders.inputs import checked_text, checked_waveform
+from amber_cache.encoders.names import BUILTIN_REVISIONS
 from amber_cache.encoders.prosody import COLUMNS, FRAME_SAMPLES, SAMPLING_RATE_HZ, prosody_frames
 from amber_cache.errors import EncoderError
 
@@ -38,7 +39,7 @@ class MelEncoder:
         encoder="mel",
         modality="audio",
         dimension=len(COLUMNS),
-        revision="1",
+        revision=BUILTIN_REVISIONS["mel"],
         sampling_rate_hz=SAMPLING_RATE_HZ,
         libraries=_LIBRARIES,
     )
@@ -74,7 +75,7 @@ class HashEncoder:
         encoder="hash",
         modality="text",
         dimension=HASH_DIMENSION,
-        revision="1",
+        revision=BUILTIN_REVISIONS["hash"],
         libraries=_LIBRARIES,
     )
 

@@ -93,6 +93,29 @@ def find_checkpoint(name: str, *, families: Sequence[str], builtin: str) -> Chec
     )
 
 
+def local_checkpoint(name: str) -> tuple[str, tuple[Path, ...]] | None:
+    """Revision and weight files of a model that is on this disk; None where that is not sure.
+
+    The hub is not asked whether it has a newer revision.
+    """
+    folder = local_folder(name)
+    try:
+        if folder is not None:
+            return "", _weight_files(folder, encoder=name)
+        from huggingface_hub import snapshot_download
+
+        snapshot = Path(snapshot_download(name, local_files_only=True))
+        return snapshot.name, _weight_files(snapshot, encoder=name)
+    except Exception:  # the full way of loading it says what is wrong
+        return None
+
+
+def file_looks(paths: Sequence[Path]) -> list[str]:
+    """Name, size and time of change of files: as long as they agree, so do the bytes."""
+    found = [(path.name, path.stat()) for path in paths]
+    return [f"{one.st_size} {one.st_mtime_ns} {name}" for name, one in found]
+
+
 def read_json(path: Path, *, encoder: str) -> dict[str, Any]:
     """Read one of a checkpoint's JSON files.
 

@@ -1,4 +1,4 @@
-"""Which encoder a name means, and what its embeddings are called in a cache.
+"""Which encoder a name means, and how it is loaded.
 
 A name is a built-in encoder's, a local folder, or a hub id, in this order. transformers is imported
 only when a model is loaded, so that the built-in pair works without it.
@@ -8,16 +8,8 @@ from __future__ import annotations
 
 from amber_cache.encoders.base import Encoder
 from amber_cache.encoders.hf_files import encoder_id, local_folder
+from amber_cache.encoders.names import BUILTIN_ENCODERS
 from amber_cache.errors import EncoderError
-
-#: What `amber extract` runs when no encoder is named: the paper's pair.
-DEFAULT_ENCODERS: dict[str, str] = {
-    "audio": "facebook/wav2vec2-base",
-    "text": "bert-base-uncased",
-}
-
-#: Encoders that need no weights, by modality.
-BUILTIN_ENCODERS: dict[str, str] = {"audio": "mel", "text": "hash"}
 
 
 def load_encoder(
@@ -52,30 +44,6 @@ def load_encoder(
     from amber_cache.encoders.hf_text import load_text
 
     return load_text(name, device=device, precision=precision)
-
-
-def entry_name(
-    encoder: str, *, layer: int = -1, pooling: str = "mean", precision: str = "float32"
-) -> str:
-    """The name of an encoder's entry in a cache: its id, and what differs from the default.
-
-    A built-in encoder computes in float32 always, so its entry never names a precision.
-
-    >>> entry_name("facebook/wav2vec2-base", layer=9)
-    'facebook--wav2vec2-base@layer9'
-    >>> entry_name("mel", pooling="mean-std")
-    'mel+mean-std'
-    >>> entry_name("bert-base-uncased", precision="bfloat16")
-    'bert-base-uncased~bfloat16'
-    """
-    name = encoder_id(encoder).replace("/", "--")
-    if layer != -1:
-        name += f"@layer{layer}"
-    if pooling != "mean":
-        name += f"+{pooling}"
-    if precision != "float32" and encoder not in BUILTIN_ENCODERS.values():
-        name += f"~{precision}"
-    return name
 
 
 def _check_name(modality: str, name: str) -> None:

@@ -1,0 +1,202 @@
+"""A job's folder beside the cache: the lock, the plan, what is encoded so far.
+
+cache.h5.job/lock             held while a command works on the cache
+cache.h5.job/plan.json        written once, whole or not at all
+cache.h5.job/0.f32, 0.log     the first entry's journal, and so on
+cache.h5.job/assembled.part   room for the cache that comes out
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from amber_cache.assembly import assemble, needed_bytes, reserve
+from amber_cache.errors import CacheError
+from amber_cache.journal import Journal
+from amber_cache.lock import Lock, take_lock
+from amber_cache.plan import Plan, read_plan
+from amber_cache.store_stream import Entry
+from amber_cache.store_tables import CacheContent
+from amber_cache.store_write import disk_trouble, sync_folder
+
+
+class Job:
+    """The job of one cache; at first nothing but its place is known.
+
+    Attributes:
+        cache: The cache as the user named it.
+        folder: Where the job is kept.
+        plan: None until there is one.
+        journals: One for each entry of the plan.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self.cache = cache
+        self.target = Path(os.path.realpath(cache))
+        self.folder = self.target.with_name(self.target.name + ".job")
+        self.plan: Plan | None = None
+        self.journals: tuple[Journal, ...] = ()
+        self._lock: Lock | None = None
+        self._made: list[Path] = []
+
+    @property
+    def num_recorded(self) -> int:
+        """Inputs whose outcome is safe on the disk."""
+        return sum(int((one.status > 0).sum()) for one in self.journals)
+
+    @property
+    def num_planned(self) -> int:
+        """Inputs that the job is to encode."""
+        return sum(len(one.rows) for one in self.journals)
+
+    @property
+    def kept(self) -> str:
+        """What is kept, for a line to the user; "" where there is nothing to keep."""
+        if not self.num_recorded:
+            return ""
+        return (
+            f"{self.num_recorded} of {self.num_planned} inputs are encoded and kept in "
+            f"{self.cache}.job"
+        )
+
+    def stands(self) -> bool:
+        """Whether somebody began a job here."""
+        return os.path.lexists(self.folder)
+
+    def lock(self) -> None:
+        """Make the folder and hold its lock.
+
+        Raises:
+            CacheError: Another process holds it, or nothing can be written there.
+        """
+        if self._lock is not None:
+            return
+        try:
+            for _ in range(100):  # its last holder may be taking the folder away
+                missing = [self.folder, *self.folder.parents]
+                made = [one for one in missing if not os.path.exists(one)]
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._made = made or self._made
+                with suppress(FileNotFoundError):
+                    self._lock = take_lock(self.folder / "lock", what=f"--cache {self.cache}")
+                    return
+        except OSError as error:
+            self._remove_folders()
+            raise CacheError(disk_trouble(self.cache, 0, error)) from error
+        raise CacheError(f"--cache {self.cache}: {self.folder} can't be locked")
+
+    def load(self) -> None:
+        """Read the plan if there is one, and what is recorded.
+
+        Raises:
+            CacheError: It can't be followed.
+        """
+        try:
+            text = (self.folder / "plan.json").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return
+        self._take(read_plan(text, place=f"--cache {self.cache}: its unfinished job"))
+
+    def begin(self, plan: Plan) -> None:
+        """Keep a plan, and set aside what it needs on the disk.
+
+        Raises:
+            OSError: There is no room.
+        """
+        self._take(plan)
+        temporary = self.folder / "plan.json.part"
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(plan.to_json())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.folder / "plan.json")
+        sync_folder(self.folder)
+
+    def reserve(self, content: CacheContent, entries: tuple[Entry, ...]) -> None:
+        """Set aside what the cache will need.
+
+        Raises:
+            CacheError: There is no room.
+        """
+        size = needed_bytes(content, entries)
+        try:
+            reserve(self.folder / "assembled.part", size)
+        except OSError as error:
+            raise CacheError(disk_trouble(self.cache, size, error, kept=self.kept)) from error
+
+    def assemble(self, content: CacheContent, entries: tuple[Entry, ...]) -> None:
+        """Write the cache and put it in its place.
+
+        Raises:
+            CacheError: There is no room, or a row is not what was computed.
+        """
+        try:
+            assemble(self.folder / "assembled.part", self.target, content, entries)
+        except OSError as error:
+            size = needed_bytes(content, entries)
+            raise CacheError(disk_trouble(self.cache, size, error, kept=self.kept)) from error
+
+    def clear(self) -> None:
+        """Forget plan and journals."""
+        self._close()
+        self.plan, self.journals = None, ()
+        # The plan first: without it, what is left is nothing to go on with.
+        for name in ("plan.json", *(one for one in self._names() if one != "lock")):
+            with suppress(FileNotFoundError):
+                (self.folder / name).unlink()
+
+    def discard(self) -> None:
+        """Take the folder away, and the folders that were made for it and hold nothing."""
+        if self._lock is None:
+            return
+        self.clear()
+        with suppress(OSError):
+            (self.folder / "lock").unlink()
+        with suppress(OSError):
+            self.folder.rmdir()
+        self._remove_folders()
+        self.release()
+
+    def leave(self) -> None:
+        """End with it: keep what is recorded, take away what holds nothing; twice does nothing."""
+        if self._lock is None:
+            return
+        plan_stands = os.path.exists(self.folder / "plan.json")
+        if self.num_recorded or (plan_stands and self.plan is None):
+            self.release()
+        else:
+            self.discard()
+
+    def release(self) -> None:
+        """Close everything and let others have it; what is recorded stays."""
+        self._close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _take(self, plan: Plan) -> None:
+        self.plan = plan
+        self.journals = tuple(
+            Journal(self.folder / str(number), one.mine(plan.shard), width=one.width)
+            for number, one in enumerate(plan.entries)
+        )
+        try:
+            for journal in self.journals:
+                journal.open()
+        except OSError as error:
+            size = sum(4 * len(one.rows) * one.width for one in self.journals)
+            raise CacheError(disk_trouble(self.cache, size, error, kept=self.kept)) from error
+
+    def _close(self) -> None:
+        for journal in self.journals:
+            journal.close()
+
+    def _names(self) -> list[str]:
+        return sorted(os.listdir(self.folder)) if self.folder.is_dir() else []
+
+    def _remove_folders(self) -> None:
+        for folder in self._made:
+            with suppress(OSError):  # it holds something by now
+                folder.rmdir()

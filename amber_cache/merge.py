@@ -1,0 +1,186 @@
+"""Put the shards of one plan together: the cache that one run over everything would have written.
+
+Shards are of one plan if they say so themselves: the stamp in a cache's root names inputs,
+settings, encoders, batches, device and threads. Nothing is computed here, no encoder is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amber_cache.completion import combined
+from amber_cache.errors import CacheError, InterruptError
+from amber_cache.former import is_same
+from amber_cache.interrupt import Stopped, stop_signals
+from amber_cache.job import Job
+from amber_cache.report import Failure, failures_of
+from amber_cache.store import PENDING, CacheContent, Entry, open_cache
+from amber_cache.task import PLAN_STAMP, SEEN_NS
+
+#: What of a stamp can be shown; of the rest it is said that it differs.
+_SHOWN = ("settings", "device", "threads", "attributes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeReport:
+    """What was put together.
+
+    Attributes:
+        num_pending: Rows that belong to shards that were left out, by entry.
+        failures: Rows that failed, for other reasons than an empty text.
+    """
+
+    cache: Path
+    num_parts: int
+    num_utterances: int
+    num_pending: Mapping[str, int]
+    failures: tuple[Failure, ...]
+
+    @property
+    def last_line(self) -> str:
+        """What was done and what failed, in a line."""
+        pending = [f"{n} pending in {name}" for name, n in self.num_pending.items() if n]
+        counts = [f"{self.num_utterances} utterances of {self.num_parts} shards", *pending]
+        counts.append(f"{len(self.failures)} failed")
+        return f"{self.cache}: written: {', '.join(counts)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    path: Path
+    stamp: Mapping[str, str]
+    content: CacheContent
+    entries: tuple[Entry, ...]
+
+    @property
+    def shard(self) -> tuple[int, int]:
+        place, _, number = self.stamp["shard"].partition("/")
+        return int(place), int(number)
+
+
+def merge(out: Path, parts: Sequence[Path], *, partial: bool = False) -> MergeReport:
+    """Write the cache that the parts make up.
+
+    Args:
+        out: The cache to write; it must not be there.
+        parts: What `amber extract --shard` wrote, in any order.
+        partial: Leave the rows of missing shards PENDING instead of refusing.
+
+    Raises:
+        CacheError: The parts are not all shards of one plan, or do not agree, or one is missing,
+            or the cache can't be written; nothing is written then.
+        InterruptError: Ctrl-C or SIGTERM came.
+    """
+    job = Job(out)
+    with stop_signals() as stop:
+        try:
+            with ExitStack() as stack:
+                return _merge(job, [_open(path, stack) for path in parts], partial=partial)
+        except (Stopped, Exception):
+            if not stop.signum:
+                raise
+            line = "interrupted; nothing half-written is left"
+            raise InterruptError(line, status=stop.status) from None
+        finally:
+            job.leave()
+
+
+def _merge(job: Job, parts: Sequence[_Part], *, partial: bool) -> MergeReport:
+    if os.path.lexists(job.target) or job.stands():
+        raise CacheError(f"{job.cache}: is there already, or is being made; name another file")
+    _refuse_other_plans(parts)
+    _refuse_wrong_set(parts, partial=partial)
+    entries = tuple(_combined(parts, number) for number in range(len(parts[0].entries)))
+    content = _content(parts)
+    job.lock()
+    job.assemble(content, entries)
+    job.discard()
+    ids = content.utterances.id
+    return MergeReport(
+        cache=job.cache,
+        num_parts=len(parts),
+        num_utterances=len(ids),
+        num_pending={
+            "/".join(entry.key): int(np.count_nonzero(entry.status == PENDING)) for entry in entries
+        },
+        failures=failures_of(entries, ids),
+    )
+
+
+def _open(path: Path, stack: ExitStack) -> _Part:
+    cache = stack.enter_context(open_cache(path))
+    try:
+        stamp = json.loads(str(cache.attrs[PLAN_STAMP]))
+        _ = stamp["shard"], stamp["sha256"]
+    except (KeyError, ValueError, TypeError):
+        raise CacheError(f"{path}: is no shard; `amber extract --shard K/N` writes one") from None
+    names = [(one, name) for one in cache.modalities for name in cache.encoders(one)]
+    return _Part(path, stamp, cache.tables(), tuple(cache.entry(*name) for name in names))
+
+
+def _refuse_other_plans(parts: Sequence[_Part]) -> None:
+    first = parts[0]
+    for part in parts[1:]:
+        if part.stamp["sha256"] != first.stamp["sha256"]:
+            raise CacheError(
+                f"{part.path}: is of another plan than {first.path}: "
+                f"{_difference(first.stamp, part.stamp)}; make it again as the first was made"
+            )
+        keys = [[entry.key for entry in one.entries] for one in (first, part)]
+        if not is_same(first.content, part.content) or keys[0] != keys[1]:
+            raise CacheError(
+                f"{part.path}: its utterances, votes or entries are not those of {first.path}"
+            )
+
+
+def _difference(first: Mapping[str, str], other: Mapping[str, str]) -> str:
+    names = [one for one in first if one not in ("sha256", "shard")]
+    names = [name for name in names if first[name] != other.get(name)]
+    told = [
+        f"{name} {other.get(name)}, not {first[name]}" if name in _SHOWN else f"another {name}"
+        for name in names
+    ]
+    return "; ".join(told) or "it is damaged"
+
+
+def _refuse_wrong_set(parts: Sequence[_Part], *, partial: bool) -> None:
+    places: dict[int, Path] = {}
+    _, number = parts[0].shard
+    for part in parts:
+        place, of = part.shard
+        if of != number:
+            raise CacheError(f"{part.path}: is one of {of} shards, {parts[0].path} of {number}")
+        if place in places:
+            raise CacheError(f"{part.path}: shard {place}/{number} is {places[place]} already")
+        places[place] = part.path
+    missing = [f"{place}/{number}" for place in range(number) if place not in places]
+    if missing and not partial:
+        raise CacheError(
+            f"shards are missing: {', '.join(missing)}; give them too, or --partial to leave their "
+            "rows pending"
+        )
+
+
+def _combined(parts: Sequence[_Part], number: int) -> Entry:
+    entries = [part.entries[number] for part in parts]
+    try:
+        return combined(entries)
+    except ValueError as error:
+        identifier = parts[0].content.utterances.id[int(str(error))]
+        raise CacheError(
+            f"{'/'.join(entries[0].key)}: two shards hold {identifier!r}, and not the same"
+        ) from None
+
+
+def _content(parts: Sequence[_Part]) -> CacheContent:
+    stamp = {name: value for name, value in parts[0].stamp.items() if name != "shard"}
+    seen: list[Any] = [one.content.attrs.get(SEEN_NS, 0) for one in parts]
+    return replace(parts[0].content, attrs={PLAN_STAMP: stamp, SEEN_NS: min(seen)})

@@ -1,0 +1,178 @@
+"""Make a job's plan, or go on with the one that is there; refuse what does not fit it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from amber_cache.completion import rows_to_encode
+from amber_cache.errors import CacheError, ConfigError, EncoderError
+from amber_cache.former import refuse_other_settings
+from amber_cache.job import Job
+from amber_cache.loading import LoadedEntry, is_unchanged, require_cuda
+from amber_cache.plan import (
+    EntryPlan,
+    Plan,
+    Shard,
+    corpus_difference,
+    corpus_digest,
+    settings_difference,
+    settings_text,
+)
+from amber_cache.task import Task, stamp_of
+
+
+def parse_shard(text: str | None) -> Shard | None:
+    """Read "K/N", counted from 0.
+
+    Raises:
+        ConfigError: It is something else.
+
+    >>> parse_shard("0/4")
+    (0, 4)
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    place, number = (int(one) for one in found.groups()) if found else (0, 0)
+    if place >= number:
+        raise ConfigError(f"--shard {text}: must be K/N with K from 0 to N - 1, as 0/4 to 3/4")
+    return place, number
+
+
+def make_plan(task: Task, loaded: Sequence[LoadedEntry]) -> Plan:
+    """Plan all that is to be encoded."""
+    import torch
+
+    from amber_cache.encoding import plan_rows, pooled_width
+
+    entries = []
+    for one in loaded:
+        inputs = task.found.sources[one.modality]
+        rows = rows_to_encode(task.carried.get(one.key), inputs)
+        budget, batches = plan_rows(rows, inputs, one.encoder)
+        entries.append(
+            EntryPlan(
+                modality=one.modality,
+                name=one.name,
+                attrs=one.attrs,
+                width=pooled_width(one.encoder, one.attrs["pooling"]),
+                budget=budget,
+                batches=batches,
+            )
+        )
+    return Plan(
+        settings=task.settings,
+        device=task.device,
+        threads=torch.get_num_threads(),
+        former=task.former_digest,
+        ids=task.ids,
+        inputs=task.inputs,
+        entries=tuple(entries),
+        shard=task.shard,
+        files=task.found.files,
+        seen_ns=task.seen_ns,
+    )
+
+
+def refuse_other_job(job: Job, task: Task) -> None:
+    """Refuse a command that is not the one whose job is unfinished.
+
+    Raises:
+        CacheError: Settings, corpus or cache differ, with what does and the way out.
+        EncoderError: The device that the job runs on is not here.
+    """
+    plan = job.plan
+    assert plan is not None
+    way_out = f"--overwrite discards that job ({job.num_recorded} inputs are encoded in it)"
+    place = f"--cache {job.cache}: its unfinished job"
+    asked = {**task.settings, "shard": task.shard and "{}/{}".format(*task.shard)}
+    planned = {**plan.settings, "shard": plan.shard and "{}/{}".format(*plan.shard)}
+    if difference := settings_difference(planned, asked):
+        raise CacheError(f"{place} was begun with {difference}; {way_out}")
+    if difference := corpus_difference(plan, task.ids, task.inputs):
+        raise CacheError(
+            f"{place} was begun with another corpus; of its utterances are now {difference}; put "
+            f"them back to go on, or {way_out}"
+        )
+    if plan.former != task.former_digest:
+        raise CacheError(f"{place} was begun with another cache in this place; {way_out}")
+    if plan.device != "cpu":
+        try:
+            require_cuda(plan.device, asked=plan.device)
+        except EncoderError as error:
+            raise EncoderError(f"{place} runs on a device that is not here: {error}") from None
+
+
+def refuse_other_encoders(job: Job, loaded: Sequence[LoadedEntry]) -> list[str]:
+    """Refuse encoders that are not the plan's; what to tell where only libraries differ.
+
+    Raises:
+        CacheError: Revision or weights differ.
+    """
+    assert job.plan is not None
+    notes = []
+    for planned, one in zip(job.plan.entries, loaded, strict=True):
+        for name in ("revision", "weights_sha256", "sampling_rate_hz"):
+            if planned.attrs[name] != one.attrs[name]:
+                raise CacheError(
+                    f"--cache {job.cache}: its unfinished job encodes {'/'.join(one.key)} with "
+                    f"{name} {planned.attrs[name]!r}, and this would be {one.attrs[name]!r}; "
+                    "--overwrite discards that job"
+                )
+        then, now = (dict(attrs["libraries"]) for attrs in (planned.attrs, one.attrs))
+        notes += [
+            f"{'/'.join(one.key)}: was begun with {name} {then.get(name)}, goes on with {version}"
+            for name, version in now.items()
+            if then.get(name) != version
+        ]
+    return notes
+
+
+def refuse_other_entries(task: Task, loaded: Sequence[LoadedEntry]) -> None:
+    """Refuse to put rows into an entry that was made otherwise.
+
+    Raises:
+        CacheError: As said, with both values.
+    """
+    for one in loaded:
+        if one.key in task.carried:
+            refuse_other_settings(task.config.cache, task.carried[one.key], one.attrs)
+
+
+def refuse_other_shard(task: Task) -> None:
+    """Refuse a shard's cache that is not finished for the very shard that is asked for.
+
+    Raises:
+        CacheError: As said.
+    """
+    assert task.shard is not None
+    stamp = stamp_of(task.former)
+    wanted = {
+        "shard": "{}/{}".format(*task.shard),
+        "settings": settings_text(task.settings),
+        "corpus": corpus_digest(task.ids, task.inputs),
+    }
+    made = all(stamp.get(name) == value for name, value in wanted.items())
+    if not made or not all(
+        key in task.carried and is_unchanged(task.config, task.names[one], task.carried[key].attrs)
+        for one, key in task.keys.items()
+    ):
+        raise CacheError(
+            f"--cache {task.config.cache}: holds something else than shard {wanted['shard']} of "
+            "this; delete it, or name another file with --cache"
+        )
+
+
+def took_its_place(job: Job, task: Task) -> bool:
+    """Whether the cache is the one that the job has made: only tidying up is left."""
+    return job.plan is not None and stamp_of(task.former) == job.plan.stamp
+
+
+def resumed_notes(plan: Plan, task: Task) -> list[str]:
+    """What the command asks for, and an unfinished job does not follow."""
+    if plan.device == task.device:
+        return []
+    return [
+        f"the unfinished job was begun on {plan.device} and goes on there, not on {task.device}"
+    ]

@@ -1,0 +1,115 @@
+"""What an extraction tells: counts, failures by id and reason, notes, and a last line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from amber_cache.records import Corpus
+from amber_cache.sources import NO_TEXT
+from amber_cache.store import FAILED, PENDING, Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An utterance that an encoder could not take."""
+
+    id: str
+    modality: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractReport:
+    """What an extraction did.
+
+    Attributes:
+        encoded: New rows by entry, {"audio/mel": 300}; a job's that was interrupted, as one.
+        failures: Rows that failed, for other reasons than an empty text.
+        num_without_text: Utterances without text, in a corpus that has text.
+        num_without_votes: Utterances that nobody voted on.
+        notes: What the user should be told, one line each.
+        written: False when the cache already held all of it.
+    """
+
+    cache: Path
+    corpus: str
+    num_utterances: int
+    encoded: Mapping[str, int]
+    failures: tuple[Failure, ...]
+    num_without_text: int
+    num_without_votes: int
+    notes: tuple[str, ...]
+    written: bool
+
+    @property
+    def last_line(self) -> str:
+        """What was done and what failed, in a line."""
+        new = ", ".join(f"{count} new in {name}" for name, count in self.encoded.items())
+        parts = [f"{self.num_utterances} utterances of {self.corpus}", new]
+        if self.num_without_text:
+            parts.append(f"{self.num_without_text} without text")
+        if self.num_without_votes:
+            parts.append(f"{self.num_without_votes} without votes")
+        parts.append(f"{len(self.failures)} failed")
+        nothing = "nothing new" if self.failures else "nothing was missing"
+        done = "written" if self.written else nothing
+        return f"{self.cache}: {done}: {', '.join(parts)}"
+
+
+def make_report(
+    cache: Path,
+    corpus: Corpus,
+    entries: Sequence[Entry],
+    *,
+    encoded: Mapping[str, int],
+    notes: Sequence[str],
+    written: bool,
+) -> ExtractReport:
+    """The report on the entries that a command was about."""
+    return ExtractReport(
+        cache=cache,
+        corpus=corpus.name,
+        num_utterances=len(corpus.utterances),
+        encoded=dict(encoded),
+        failures=failures_of(entries, [one.id for one in corpus.utterances]),
+        num_without_text=sum(
+            "text" in corpus.modalities and not one.text.strip() for one in corpus.utterances
+        ),
+        num_without_votes=sum(not one.votes for one in corpus.utterances),
+        notes=tuple(notes),
+        written=written,
+    )
+
+
+def failures_of(entries: Sequence[Entry], ids: Sequence[str] | np.ndarray) -> tuple[Failure, ...]:
+    """The rows that failed, for other reasons than an empty text."""
+    return tuple(
+        Failure(ids[int(row)], entry.modality, str(entry.error[row]))
+        for entry in entries
+        for row in np.flatnonzero(entry.status == FAILED)
+        if entry.error[row] != NO_TEXT
+    )
+
+
+def pending_notes(entries: Iterable[Entry], *, is_shard: bool) -> list[str]:
+    """What a command with other encoders, or for one shard, left to do."""
+    rest = "new or changed and still to be encoded; name that encoder to do so"
+    if is_shard:
+        rest = "left to the other shards; amber merge puts them together"
+    return [
+        f"{entry.modality}/{entry.name}: {count} utterances are {rest}"
+        for entry in entries
+        if (count := int(np.count_nonzero(entry.status == PENDING)))
+    ]
+
+
+def summed_note(key: tuple[str, str], notes: Mapping[int, str], ids: np.ndarray) -> list[str]:
+    """One line for what was told of many utterances."""
+    if not notes:
+        return []
+    row = min(notes)
+    return [f"{'/'.join(key)}: {len(notes)} utterances, first {ids[row]!r}: {notes[row]}"]
