@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import torch
 
+from amber_cache.errors import InterruptError
 from amber_heads.engine import PREDICTION_ROWS, train_stack
 from amber_heads.material import Material
 from amber_heads.processes import HERE, Processes, train_elsewhere
@@ -151,7 +152,19 @@ def _planned(
     else:
         store.follow(plan)
         chunks = [[by_name[name] for name in names] for names in plan["chunks"]]
-    yield chunks
+    try:
+        yield chunks
+    except KeyboardInterrupt:
+        store.leave(table)
+        if kept := sum(run in store for run in runs):
+            raise InterruptError(
+                f"interrupted; {kept} of {len(runs)} runs are kept, and the same command goes on",
+                status=130,
+            ) from None
+        raise
+    except BaseException:
+        store.leave(table)
+        raise
     store.forget_plan(table)
 
 

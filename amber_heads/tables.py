@@ -288,9 +288,8 @@ def _grid_notes(summary: Mapping[str, Any]) -> list[str]:
     for edge in summary["selected"].get("edges", ()):
         axis = edge["setting"].replace("_", "-")
         notes.append(
-            f"AT THE EDGE: {axis} {edge['value']:g} was selected in {edge['folds']} of "
-            f"{_counted(len(summary['folds']), 'fold')} and ends its axis; the best may lie "
-            f"beyond: try --grid {axis}={edge['try']}."
+            f"AT THE EDGE: {axis} {edge['value']:g}, selected in {edge['folds']} folds, ends its "
+            f"axis; the best may lie beyond: try --grid {axis}={edge['try']}."
         )
     return notes
 

@@ -8,6 +8,7 @@ The folder may be deleted at any time; what is missing is trained again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from amber_cache.errors import RunError
 from amber_heads.outputs import StoredOutputs
@@ -38,6 +39,7 @@ class TrainedRuns:
 
     def __init__(self, folder: Path, *, threads: int) -> None:
         self.folder, self.threads = folder, threads
+        self._made: list[Path] = []
         self._look()
 
     def __contains__(self, run: Run) -> bool:
@@ -109,12 +111,25 @@ class TrainedRuns:
         """
         plan = {"format": FORMAT, "threads": self.threads, "chunks": [list(c) for c in chunks]}
         with self._errors():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            _replace(self._plan_path(table), lambda path: path.write_text(json.dumps(plan)))
+            self._make_folder()
+            _replace(self._plan_path(table), json.dumps(plan).encode())
 
     def forget_plan(self, table: str) -> None:
         """The table is done."""
         self._plan_path(table).unlink(missing_ok=True)
+
+    def leave(self, table: str) -> None:
+        """Leave no trace of a table of which nothing is kept."""
+        if any(self.folder.glob("*.safetensors")):
+            return
+        self.forget_plan(table)
+        with contextlib.suppress(OSError):
+            for folder in self._made:
+                folder.rmdir()
+
+    def _make_folder(self) -> None:
+        self._made += [one for one in (self.folder, *self.folder.parents) if not one.exists()]
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def _look(self) -> None:
         self._place: dict[str, tuple[Path, bool]] = {}
@@ -142,8 +157,8 @@ class TrainedRuns:
         whole = {name: np.ascontiguousarray(one) for name, one in tensors.items()}
         path = path or self.folder / f"{secrets.token_hex(8)}.safetensors"
         with self._errors():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            _replace(path, lambda place: save_file(whole, place, metadata=described))
+            self._make_folder()
+            _replace(path, save(whole, metadata=described))
         self._place |= {name: (path, has_parameters) for name in names}
 
     def _take_in(self, path: Path) -> None:
@@ -179,17 +194,18 @@ class _Complaint:
         if isinstance(error, OSError | SafetensorError):
             reason = getattr(error, "strerror", None) or error
             raise RunError(
-                f"{self._folder}: what was trained can't be kept there: {reason}; make room, or "
-                "name another place with --out; what is finished is not lost"
+                f"{self._folder}: what was trained can't be kept there: {reason}; make room "
+                "or name another place with --out; the same command goes on with what is kept"
             ) from error
 
 
-def _replace(path: Path, write: Any) -> None:
+def _replace(path: Path, content: bytes) -> None:
     """Write beside a place, sync, and move there."""
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        write(partial)
-        with partial.open("rb") as file:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:

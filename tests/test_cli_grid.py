@@ -180,7 +180,7 @@ def test_unlike_widths_train_and_keep_their_own_weights(place: Path) -> None:
     tensors = load_file(grid.folder / "model.safetensors")
     for fold, settings in enumerate(grid.summary["selected"]["settings"]):
         shape = tensors[f"fold{fold}/seed0/audio.output.weight"].shape
-        assert shape == (settings["hidden"], 4)
+        assert shape == (4, settings["hidden"])
 
 
 def test_a_cell_of_a_grid_is_the_run_that_fit_trains_alone(place: Path, default: Grid) -> None:

@@ -185,7 +185,7 @@ def test_a_split_that_names_a_path_writes_inside_the_run_directory(tmp_path: Pat
     small_cache(place / "data" / "cache.h5", made)
     _fit(place, "--folds", "official")
     assert {one.name for one in tmp_path.iterdir()} == {"deep"}
-    assert {one.name for one in place.iterdir()} == {"data", "run"}
+    assert {one.name for one in place.iterdir()} == {".trained", "data", "run"}
     assert len(list((place / "run").glob("table_*-evil.md"))) == 2
 
 

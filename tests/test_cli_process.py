@@ -58,9 +58,8 @@ def test_a_disk_that_is_full_leaves_nothing_behind(place: Path) -> None:
     out, err = process.communicate()
     assert (process.returncode, out) == (2, "")
     (line,) = err.splitlines()
-    assert line.startswith("amber: --out runs/fit-")
-    assert "can't be written: File too large; it needs " in line
-    assert line.endswith("make room or name another place with --out")
+    assert line.startswith("amber: runs/.trained/")
+    assert "can't be kept there: File too large; make room or name another place" in line
     assert _names(place) == ["data"]
 
 
@@ -71,7 +70,8 @@ def test_a_disk_that_is_full_leaves_the_former_run_as_it_was(place: Path) -> Non
     process.communicate()
     assert process.returncode == 2
     assert {one.name: one.read_bytes() for one in (place / "run").iterdir()} == before
-    assert _names(place) == ["data", "run"]
+    assert _names(place) == [".trained", "data", "run"]
+    assert not list(place.rglob("*partial*"))
 
 
 def _interrupted(process: subprocess.Popen[str]) -> tuple[str, str]:

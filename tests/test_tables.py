@@ -60,6 +60,7 @@ def _summary(**changes: Any) -> dict[str, Any]:
         "configurations": [{**cell, "heads": heads}],
         "selected": {
             "how": "single",
+            "by": "validation js",
             "settings": [settings, settings],
             "heads": heads,
             "judged_by": ["fusion", "fusion"],
@@ -301,3 +302,13 @@ def test_the_latex_compiles(tmp_path: Path) -> None:
 def _visible(word: str, *, keep_lines: bool = False) -> str:
     text = word if keep_lines else " ".join(word.split())
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def test_a_choice_at_the_edge_of_its_axis_is_told_with_the_axis_to_try() -> None:
+    summary = _grid({"kappa": 2.0}, {"kappa": 8.0})
+    edge = {"setting": "lambda_mai", "value": 0.3, "folds": 4, "try": "0.18,0.3,0.5"}
+    summary["selected"]["edges"] = [edge]
+    assert (
+        "AT THE EDGE: lambda-mai 0.3, selected in 4 folds, ends its axis; the best may lie beyond: "
+        "try --grid lambda-mai=0.18,0.3,0.5."
+    ) in grid_table(summary).notes

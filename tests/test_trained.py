@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from amber_cache.errors import RunError
+from amber_cache.errors import InterruptError, RunError
 from amber_heads import grid
 from amber_heads.grid import make_table, train_table
 from amber_heads.material import Material
@@ -73,13 +73,20 @@ def test_a_table_that_was_cut_off_goes_on_where_it_stopped(
     trained.clear()
     for _ in range(2):
         store = TrainedRuns(tmp_path, threads=1)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(InterruptError, match="of 18 runs are kept"):
             train_table(table(), MATERIAL, store=store, size=4, progress=kill_after(1))
     assert len(trained) == 4  # each time one that is kept and one that was cut off
     store = TrainedRuns(tmp_path, threads=1)
     assert_same(train_table(table(), MATERIAL, store=store, size=4), wanted)
     assert [chunk for chunk in trained if trained.count(chunk) == 1] == [whole[0], *whole[3:]]
     assert not list(tmp_path.glob("plan-*"))
+
+
+def test_what_was_interrupted_before_anything_was_kept_leaves_nothing(tmp_path: Path) -> None:
+    store = TrainedRuns(tmp_path / "runs" / "kept", threads=1)
+    with pytest.raises(KeyboardInterrupt):
+        train_table(table(), MATERIAL, store=store, size=4, progress=kill_after(0))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_larger_table_trains_what_is_new(tmp_path: Path, trained: list[list[str]]) -> None:
@@ -93,7 +100,7 @@ def test_a_larger_table_trains_what_is_new(tmp_path: Path, trained: list[list[st
 
 def test_a_begun_table_keeps_its_plan_and_its_threads(tmp_path: Path) -> None:
     store = TrainedRuns(tmp_path, threads=1)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(InterruptError, match="of 18 runs are kept"):
         train_table(table(), MATERIAL, store=store, size=4, progress=kill_after(1))
     other = TrainedRuns(tmp_path, threads=2)
     assert not any(run in other for run in table())
