@@ -118,11 +118,13 @@ def main() -> None:
     check_encoders(arguments.device, arguments.clips)
     if arguments.device != "cpu":
         check_training(arguments.device)
-    bench = Path(__file__).with_name("bench_stack.py")
-    stacks = "1,5" if arguments.device == "cpu" else "1,25,75,225"
-    subprocess.run(
-        [sys.executable, str(bench), "--device", arguments.device, "--stacks", stacks], check=True
-    )
+    bench = Path(__file__).with_name("bench_grid.py")
+    precisions = ("float32",) if arguments.device == "cpu" else ("float32", "tf32", "bfloat16")
+    for corpus in ("iemocap", "msp"):
+        for precision in precisions:
+            how = ["--precision", precision, "--corpus", corpus, "--rivals", "loop,vmap"]
+            command = [sys.executable, str(bench), "--device", arguments.device, *how]
+            subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":
