@@ -96,6 +96,7 @@ class Stack:
         # On a CPU one run's gradient at a time, so that it is still near the cores when it is used.
         self.tile = 1 if material.device == "cpu" else len(runs)
         self.gradient = torch.empty_like(self.rows[: self.tile])
+        self._gradients: dict[int, StackedViews] = {}
         self.records = Records(len(runs), len(self.heads), self.epochs)
         self.best = torch.full_like(self.rows, math.nan)  # in the order of `all_runs`
         self._lay_out()
@@ -239,9 +240,13 @@ class Stack:
         """One AdamW step, a tile of runs at a time."""
         for start in range(0, len(runs), self.tile):
             tile = range(start, min(start + self.tile, len(runs)))
-            views = self.architecture.stacked_views(self.gradient[: len(tile)])
-            parameter_gradients(done, deltas, tile, out=views)
+            parameter_gradients(done, deltas, tile, out=self._gradient_views(len(tile)))
             self._adamw([runs[r] for r in tile])
+
+    def _gradient_views(self, runs: int) -> StackedViews:
+        if runs not in self._gradients:
+            self._gradients[runs] = self.architecture.stacked_views(self.gradient[:runs])
+        return self._gradients[runs]
 
     def _adamw(self, rows: Sequence[int]) -> None:
         """PyTorch's fused kernel on flat rows; runs of one rate and decay at a time."""
