@@ -20,12 +20,20 @@ import only those above them:
     floors      predictions that look at no input
     losses      AmbER2, class-balanced CE, soft CE, KL, JS
     metrics     every metric with its definition
-    runs        a run is a row
-    heads       modality heads, gate and fusion head, stacked
+    outputs     what is large of a run's result, in memory or on disk
+    runs        a run is a row, and its result
+    heads       modality heads, gate and fusion head, stacked: shapes and first values
+    network     their arithmetic, forwards and backwards
     material    what all runs share, once in memory
     dropout     draws that are a run's own
+    objective   what each run of a stack is trained for
+    records     curves and best epochs
     engine      training, validation and best epochs of a stack
-    grid        a table of runs -> results; selection
+    processes   who trains: here, or joblib's backends
+    trained     finished chunks on disk
+    grid        a table of runs -> results, chunk by chunk
+    selection   which settings, by validation alone
+    training    all of that for a configuration
     summary     results -> figures over seeds and folds
     tables      figures -> text, Markdown, CSV, LaTeX
     results     read and write a run directory
