@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.optim.adamw import adamw
 
 from amber_heads.dropout import Dropout
 from amber_heads.heads import StackedViews, initial_parameters
@@ -32,12 +31,10 @@ from amber_heads.network import (
     parameter_gradients,
 )
 from amber_heads.objective import Objective
+from amber_heads.optimizer import StackedAdamW
 from amber_heads.outputs import Outputs
 from amber_heads.records import Records
 from amber_heads.runs import Run, RunResult
-
-#: AdamW's constants, PyTorch's defaults.
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 #: Utterances of each run that are predicted at once.
 PREDICTION_ROWS = 512
@@ -91,15 +88,15 @@ class Stack:
         self.places = sorted(range(len(runs)), key=lambda r: (runs[r].fold, runs[r].seed, r))
         self.runs = tuple(runs[place] for place in self.places)
         self.rows = self._initial_rows()
-        self.moment1, self.moment2 = torch.zeros_like(self.rows), torch.zeros_like(self.rows)
-        self.steps = torch.zeros(len(runs), dtype=torch.float32, device=material.device)
+        self.optimizer = StackedAdamW(self.runs, self.rows)
         # On a CPU one run's gradient at a time, so that it is still near the cores when it is used.
         self.tile = 1 if material.device == "cpu" else len(runs)
         self.gradient = torch.empty_like(self.rows[: self.tile])
+        self._gradient_rows = self.gradient.unbind(0)
         self._gradients: dict[int, StackedViews] = {}
         self.records = Records(len(runs), len(self.heads), self.epochs)
         self.best = torch.full_like(self.rows, math.nan)  # in the order of `all_runs`
-        self._lay_out()
+        self._parts: dict[range, Part] = {}
 
     def train_epoch(self, epoch: int) -> None:
         """Go once through every run's training part."""
@@ -160,10 +157,9 @@ class Stack:
         staying = np.flatnonzero(waited < patience).tolist()
         self.runs = tuple(self.runs[r] for r in staying)
         self.places = [self.places[r] for r in staying]
-        self.rows, self.moment1, self.moment2, self.steps = (
-            one[staying] for one in (self.rows, self.moment1, self.moment2, self.steps)
-        )
-        self._lay_out()
+        self.rows = self.rows[staying]
+        self.optimizer.keep(staying, self.runs, self.rows)
+        self._parts = {}
 
     def results(self) -> list[RunResult]:
         """Predict with the best rows, and give every run's result."""
@@ -195,10 +191,6 @@ class Stack:
         }
         rows = torch.stack([by_seed[run.seed] for run in self.runs])
         return rows.to(self.material.device, self.material.dtype)
-
-    def _lay_out(self) -> None:
-        """Make anew what follows from the runs that are there."""
-        self._parts: dict[range, Part] = {}
 
     def _part(self, runs: range) -> Part:
         """What the steps of some neighbours need, made once."""
@@ -241,37 +233,12 @@ class Stack:
         for start in range(0, len(runs), self.tile):
             tile = range(start, min(start + self.tile, len(runs)))
             parameter_gradients(done, deltas, tile, out=self._gradient_views(len(tile)))
-            self._adamw([runs[r] for r in tile])
+            self.optimizer.step([runs[r] for r in tile], self._gradient_rows[: len(tile)])
 
     def _gradient_views(self, runs: int) -> StackedViews:
         if runs not in self._gradients:
             self._gradients[runs] = self.architecture.stacked_views(self.gradient[:runs])
         return self._gradients[runs]
-
-    def _adamw(self, rows: Sequence[int]) -> None:
-        """PyTorch's fused kernel on flat rows; runs of one rate and decay at a time."""
-        kinds: dict[tuple[float, float], list[int]] = {}
-        for place, r in enumerate(rows):
-            one = self.runs[r].settings
-            kinds.setdefault((one.lr, one.weight_decay), []).append(place)
-        for (lr, weight_decay), places in kinds.items():
-            own = [rows[place] for place in places]
-            adamw(
-                [self.rows[r] for r in own],
-                [self.gradient[place] for place in places],
-                [self.moment1[r] for r in own],
-                [self.moment2[r] for r in own],
-                [],
-                [self.steps[r] for r in own],
-                fused=True,
-                amsgrad=False,
-                beta1=BETA1,
-                beta2=BETA2,
-                lr=lr,
-                weight_decay=weight_decay,
-                eps=EPSILON,
-                maximize=False,
-            )
 
     def _judge(self) -> tuple[Float[np.ndarray, "run head"], Float[np.ndarray, "run head"]]:
         """Mean JS of each head to the raters, and mean u of each expert, over validation."""
