@@ -54,11 +54,9 @@ Out = Annotated[
     Path | None, typer.Option("--out", help="the run directory [default: runs/COMMAND-HASH]")
 ]
 Workers = Annotated[
-    int, typer.Option("--workers", help="processes that train [default: 1]", show_default=False)
+    int | None, typer.Option("--workers", help="stacks that train at once [default: all cores]")
 ]
-Backend = Annotated[
-    str, typer.Option("--backend", help="what starts them: loky, threading, dask or ray")
-]
+Backend = Annotated[str, typer.Option("--backend", help="threading, loky (processes), dask or ray")]
 Memory = Annotated[
     float | None, typer.Option("--memory", help="GiB that runs trained together may take")
 ]
@@ -201,8 +199,8 @@ def _add_training(name: str, config_type: type[FitConfig], text: str) -> None:
         given: Mapping[str, Any],
         out: Out = None,
         overwrite: Overwrite = False,
-        workers: Workers = 1,
-        backend: Backend = "loky",
+        workers: Workers = None,
+        backend: Backend = "threading",
         memory: Memory = None,
         config: ConfigFile = None,
         json: Json = False,

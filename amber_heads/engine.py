@@ -45,6 +45,7 @@ def train_stack(
     material: Material,
     *,
     on_epoch: Callable[[int, int], None] = lambda epoch, num_training: None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> list[RunResult]:
     """Train runs together; they must agree in hidden width, batch size and number of epochs.
 
@@ -52,6 +53,7 @@ def train_stack(
         runs: In the order that the results come back in.
         material: Data, folds and device.
         on_epoch: Told each epoch that is done, from 1, and how many runs trained in it.
+        on_step: Called before each step; what it raises ends the training.
 
     Raises:
         ValueError: The runs don't agree, or there are none.
@@ -59,7 +61,7 @@ def train_stack(
     """
     stack = Stack(runs, material)
     for epoch in range(1, stack.epochs + 1):
-        stack.train_epoch(epoch)
+        stack.train_epoch(epoch, on_step)
         stack.validate(epoch)
         on_epoch(epoch, len(stack.runs))
         stack.dismiss(epoch)
@@ -98,11 +100,12 @@ class Stack:
         self.best = torch.full_like(self.rows, math.nan)  # in the order of `all_runs`
         self._parts: dict[range, Part] = {}
 
-    def train_epoch(self, epoch: int) -> None:
+    def train_epoch(self, epoch: int, on_step: Callable[[], None] = lambda: None) -> None:
         """Go once through every run's training part."""
         total = torch.zeros(len(self.runs), dtype=torch.float64, device=self.material.device)
         dropout = Dropout(self.runs, self.architecture, epoch=epoch)
         for runs, index in self._steps(epoch):
+            on_step()
             keep = dropout.draw(runs, index.shape[1], like=self.rows)
             total[runs.start : runs.stop] += self.step(runs, index, keep=keep) * index.shape[1]
         sizes = [len(self.material.folds[run.fold].train) for run in self.runs]
@@ -130,7 +133,7 @@ class Stack:
         inputs = Minibatches(self.material.batch(index, part.shared_fold), part.of_run)
         done = forward(self.architecture, part.views, inputs, keep=keep)
         with torch.enable_grad():
-            logits = done.logits.detach().requires_grad_()
+            logits = done.logits.detach().contiguous().requires_grad_()
             target = self.material.target[index][part.of_run]
             losses = part.objective.losses(logits.log_softmax(-1), target).mean(dim=1)
             (gradient,) = torch.autograd.grad(losses.sum(), logits)

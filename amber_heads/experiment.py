@@ -55,8 +55,8 @@ def run_experiment(
     config_file: Path | None = None,
     out: Path | None = None,
     overwrite: bool = False,
-    workers: int = 1,
-    backend: str = "loky",
+    workers: int | None = None,
+    backend: str = "threading",
     memory: float | None = None,
     progress: Progress = lambda stage, done, total: None,
     tell: Tell = lambda lines: None,
@@ -69,9 +69,9 @@ def run_experiment(
         config_file: The run's config.json that `config` was read from.
         out: The run directory; None: named after the configuration and the data.
         overwrite: Train anew where it stands already.
-        workers: Processes that train; the figures do not depend on it.
-        backend: Of joblib, which starts them.
-        memory: GiB that a stack of runs may take; None: what suits the device.
+        workers: How many stacks train at once; the figures do not depend on it.
+        backend: See `processes.BACKENDS`.
+        memory: GiB that runs that train at once may take; None: what suits the device.
         progress: Told (stage, done, total).
         tell: Told, before the training starts, what the folds leak and what else must be known.
 

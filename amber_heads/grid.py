@@ -13,9 +13,9 @@ from contextlib import contextmanager
 import torch
 
 from amber_cache.errors import InterruptError
-from amber_heads.engine import PREDICTION_ROWS, train_stack
+from amber_heads.engine import PREDICTION_ROWS
 from amber_heads.material import Material
-from amber_heads.processes import HERE, Processes, train_elsewhere
+from amber_heads.processes import HERE, Processes, train_elsewhere, train_in_threads
 from amber_heads.runs import Run, RunResult
 from amber_heads.settings import RunSettings
 from amber_heads.trained import TrainedRuns
@@ -24,7 +24,7 @@ from amber_heads.trained import TrainedRuns
 #: fold and seed are about as many; a GPU takes what its memory holds.
 CHUNK_SIZE = {"cpu": 9, "cuda": 225}
 
-#: What the stacks of one process may take, in bytes.
+#: What the stacks that train at once may take, in bytes.
 MEMORY_BUDGET = {"cpu": 2 * 2**30, "cuda": 8 * 2**30}
 
 
@@ -38,7 +38,7 @@ def make_table(
 
 
 def plan_chunks(
-    runs: Sequence[Run], *, size: int | Callable[[RunSettings], int]
+    runs: Sequence[Run], *, size: int | Callable[[Sequence[Run]], int]
 ) -> tuple[tuple[int, ...], ...]:
     """Cut a table into stacks of rows that agree in width, batch size and length.
 
@@ -46,7 +46,7 @@ def plan_chunks(
 
     Args:
         runs: The rows.
-        size: Rows in a stack at most, or that by their settings.
+        size: Rows in a stack at most, or that for all rows of one shape.
     """
     shapes: dict[tuple[int, int, int], list[int]] = {}
     for row, run in enumerate(runs):
@@ -54,7 +54,7 @@ def plan_chunks(
         shapes.setdefault((one.hidden, one.batch_size, one.epochs), []).append(row)
     chunks = []
     for rows in shapes.values():
-        most = size if isinstance(size, int) else size(runs[rows[0]].settings)
+        most = size if isinstance(size, int) else size([runs[row] for row in rows])
         rows.sort(key=lambda row: (runs[row].fold, runs[row].seed, row))
         chunks += [tuple(rows[start : start + most]) for start in range(0, len(rows), most)]
     return tuple(chunks)
@@ -100,7 +100,7 @@ def train_table(
         material: Data, folds and device.
         store: Where finished chunks are kept and looked for; None: in memory, until this returns.
         size: Rows that train as one stack; None: what suits the device.
-        budget: Bytes that a stack may take; None: `MEMORY_BUDGET`.
+        budget: Bytes that the stacks that train at once may take; None: `MEMORY_BUDGET`.
         processes: Who trains the chunks.
         progress: Told (stage, run epochs done, run epochs in all) of what is still to be trained.
 
@@ -108,9 +108,9 @@ def train_table(
         ConfigError: Several workers are asked for on a GPU, or fewer than one.
         RunError: What is finished can't be kept.
     """
-    processes.check(material.device)
+    workers = processes.number(material.device)
     results: dict[Run, RunResult] = {}
-    with _planned(runs, material, store, size, budget) as chunks:
+    with _planned(runs, material, store, size or _size(material, budget, workers)) as chunks:
         waiting = [chunk for chunk in chunks if store is None or any(r not in store for r in chunk)]
         total = sum(run.settings.epochs for chunk in waiting for run in chunk)
         done = 0
@@ -122,8 +122,7 @@ def train_table(
 
         if waiting:
             on_epochs(0)
-        threads = processes.threads if store is None else store.threads
-        for trained in _trained(waiting, material, processes, threads, on_epochs):
+        for trained in _trained(waiting, material, workers, processes.backend, on_epochs):
             if store is None:
                 results |= {one.run: one for one in trained}
             else:
@@ -136,21 +135,19 @@ def _planned(
     runs: Sequence[Run],
     material: Material,
     store: TrainedRuns | None,
-    size: int | None,
-    budget: int | None,
+    size: int | Callable[[Sequence[Run]], int],
 ) -> Iterator[list[list[Run]]]:
     """A table's chunks: the plan's, where it was begun; that is kept until all is done."""
     if store is None:
-        yield _cut(runs, material, size, budget)
+        yield _cut(runs, size)
         return
     table = table_name(runs)
     by_name = {run.name: run for run in runs}
     plan = store.plan(table)
     if plan is None:
-        chunks = _cut([run for run in runs if run not in store], material, size, budget)
+        chunks = _cut([run for run in runs if run not in store], size)
         store.write_plan(table, chunks=[[run.name for run in chunk] for chunk in chunks])
     else:
-        store.follow(plan)
         chunks = [[by_name[name] for name in names] for names in plan["chunks"]]
     try:
         yield chunks
@@ -168,40 +165,30 @@ def _planned(
     store.forget_plan(table)
 
 
-def _cut(
-    runs: Sequence[Run], material: Material, size: int | None, budget: int | None
-) -> list[list[Run]]:
-    def fitting(one: RunSettings) -> int:
-        return chunk_size(material, one, budget=budget)
+def _size(material: Material, budget: int | None, workers: int) -> Callable[[Sequence[Run]], int]:
+    """How many rows a stack takes, so that the stacks that train at once fit and end together."""
+    kind = material.device.split(":")[0]
+    share = (budget or MEMORY_BUDGET[kind]) // workers
 
-    chunks = plan_chunks(runs, size=size or fitting)
-    return [[runs[row] for row in rows] for rows in chunks]
+    def size(runs: Sequence[Run]) -> int:
+        most = chunk_size(material, runs[0].settings, budget=share)
+        stacks = -(-len(runs) // most)  # at least so many, in whole rounds of all workers
+        return -(-len(runs) // (workers * -(-stacks // workers)))
+
+    return size
+
+
+def _cut(runs: Sequence[Run], size: int | Callable[[Sequence[Run]], int]) -> list[list[Run]]:
+    return [[runs[row] for row in rows] for rows in plan_chunks(runs, size=size)]
 
 
 def _trained(
     chunks: Sequence[Sequence[Run]],
     material: Material,
-    processes: Processes,
-    threads: int,
+    workers: int,
+    backend: str,
     on_epochs: Callable[[int], None],
 ) -> Iterator[list[RunResult]]:
-    """Each chunk's results; `on_epochs` is told how many run epochs are done."""
-    if processes.workers > 1:
-        for chunk, results in train_elsewhere(chunks, material, processes, threads=threads):
-            on_epochs(sum(run.settings.epochs for run in chunk))
-            yield results
-        return
-    if material.device == "cpu" and threads != torch.get_num_threads():
-        torch.set_num_threads(threads)
-    for chunk in chunks:
-        left = sum(run.settings.epochs for run in chunk)
-
-        def told(epoch: int, num_training: int) -> None:
-            nonlocal left
-            left -= num_training
-            on_epochs(num_training)
-
-        results = train_stack(chunk, material, on_epoch=told)
-        if left:  # of runs that stopped early
-            on_epochs(left)
-        yield results
+    if backend == "threading":
+        return train_in_threads(chunks, material, workers=workers, on_epochs=on_epochs)
+    return train_elsewhere(chunks, material, workers=workers, backend=backend, on_epochs=on_epochs)

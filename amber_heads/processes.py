@@ -1,26 +1,33 @@
-"""Chunks that other processes train, through joblib's backends; the results are the same.
+"""Who trains the chunks of a table: threads of this process, or others through joblib's backends.
 
-The data goes to a process once: as arrays that loky's workers map into memory together, or as one
-object that a cluster's workers keep.
+On a CPU each stack computes with one thread, and as many stacks train at once as there are workers:
+nothing waits for another core in the middle of a step, and no bit of a run depends on how many
+cores there are. Threads share the data as it stands. Other processes get it once: as arrays that
+loky's workers map into memory together, or as one object that a cluster's workers keep.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import joblib
+import torch
 
 from amber_cache.errors import ConfigError
 from amber_heads.engine import train_stack
 from amber_heads.material import Material, MaterialParts
 from amber_heads.runs import Run, RunResult
 
-#: joblib's own, and those that other packages bring.
-BACKENDS = ("loky", "threading", "dask", "ray")
+#: This process's threads, joblib's own processes, and what other packages bring.
+BACKENDS = ("threading", "loky", "dask", "ray")
 
 _PACKAGES = {"dask": "distributed", "ray": "ray"}
 
@@ -30,35 +37,28 @@ class Processes:
     """Who trains.
 
     Attributes:
-        workers: Processes; 1: this one alone.
+        workers: How many stacks train at once; None: as many as PyTorch would use threads, which
+            OMP_NUM_THREADS sets; on a GPU one.
         backend: One of `BACKENDS`.
     """
 
-    workers: int = 1
-    backend: str = "loky"
+    workers: int | None = None
+    backend: str = "threading"
 
-    @property
-    def threads(self) -> int:
-        """What each of them computes with."""
-        import torch
-
-        if self.workers == 1:
-            return torch.get_num_threads()
-        return max(1, (os.cpu_count() or 1) // self.workers)
-
-    def check(self, device: str) -> None:
-        """Refuse what can't be.
+    def number(self, device: str) -> int:
+        """How many stacks train at once.
 
         Raises:
-            ConfigError: Fewer workers than one, several on a GPU, or no such backend.
+            ConfigError: Fewer than one, several on a GPU, or a backend that can't be had.
         """
-        if self.workers < 1 or (self.workers > 1 and device != "cpu"):
+        on_cpu = device == "cpu"
+        if self.workers is not None and (self.workers < 1 or (self.workers > 1 and not on_cpu)):
             raise ConfigError(f"--workers {self.workers}: must be at least 1, and 1 on a GPU")
         if self.backend not in BACKENDS:
             raise ConfigError(f"--backend {self.backend}: choose from {', '.join(BACKENDS)}")
-        if self.backend != "loky" and self.workers == 1:
+        if self.backend != "threading" and (self.workers in (None, 1) or not on_cpu):
             raise ConfigError(
-                f"--backend {self.backend} has no effect with one worker; give --workers"
+                f"--backend {self.backend} has no effect with one worker; give --workers too"
             )
         if package := _PACKAGES.get(self.backend):
             try:
@@ -68,53 +68,117 @@ class Processes:
                     f"--backend {self.backend} needs the package {package}; install it, or leave "
                     "the option out"
                 ) from None
+        return self.workers or (torch.get_num_threads() if on_cpu else 1)
 
 
-#: This process alone.
+#: Threads of this process.
 HERE = Processes()
 
 
+def train_in_threads(
+    chunks: Sequence[Sequence[Run]],
+    material: Material,
+    *,
+    workers: int,
+    on_epochs: Callable[[int], None],
+) -> Iterator[list[RunResult]]:
+    """Each chunk's results, in order; what trains is stopped when the iterator is closed.
+
+    Args:
+        chunks: Each a stack.
+        material: What all of them read.
+        workers: How many train at once.
+        on_epochs: Told how many run epochs are done, by one thread at a time.
+    """
+    lock, over = threading.Lock(), threading.Event()
+
+    def tell(number: int) -> None:
+        with lock:
+            on_epochs(number)
+
+    def go_on() -> None:
+        if over.is_set():
+            raise _StoppedError
+
+    def work(chunk: Sequence[Run]) -> list[RunResult]:
+        if material.device == "cpu":
+            torch.set_num_threads(1)  # of this thread
+        left = sum(run.settings.epochs for run in chunk)
+
+        def told(epoch: int, num_training: int) -> None:
+            nonlocal left
+            left -= num_training
+            tell(num_training)
+
+        results = train_stack(chunk, material, on_epoch=told, on_step=go_on)
+        if left:  # of runs that stopped early
+            tell(left)
+        return results
+
+    before = torch.get_num_threads()
+    remaining = iter(chunks)
+    pool = ThreadPoolExecutor(max_workers=workers)
+    try:
+        waiting = deque(pool.submit(work, chunk) for chunk in islice(remaining, workers))
+        while waiting:
+            results = waiting.popleft().result()
+            waiting.extend(pool.submit(work, chunk) for chunk in islice(remaining, 1))
+            yield results
+    finally:
+        over.set()
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
+
+
 def train_elsewhere(
-    chunks: Sequence[Sequence[Run]], material: Material, processes: Processes, *, threads: int
-) -> Iterator[tuple[Sequence[Run], list[RunResult]]]:
-    """Each chunk with its results, in order; each process computes with so many threads."""
+    chunks: Sequence[Sequence[Run]],
+    material: Material,
+    *,
+    workers: int,
+    backend: str,
+    on_epochs: Callable[[int], None],
+) -> Iterator[list[RunResult]]:
+    """As `train_in_threads`, in other processes; told of whole chunks."""
     if not chunks:
         return
-    how = "list" if processes.backend == "ray" else "generator"
-    with _backend(processes):
-        parallel = joblib.Parallel(n_jobs=processes.workers, return_as=how)
-        jobs = (joblib.delayed(_train)(list(chunk), material.parts, threads) for chunk in chunks)
-        yield from zip(chunks, parallel(jobs), strict=True)
+    how = "list" if backend == "ray" else "generator"
+    with _backend(backend, workers):
+        parallel = joblib.Parallel(n_jobs=workers, return_as=how)
+        jobs = (joblib.delayed(_train)(list(chunk), material.parts) for chunk in chunks)
+        for chunk, results in zip(chunks, parallel(jobs), strict=True):
+            on_epochs(sum(run.settings.epochs for run in chunk))
+            yield results
+
+
+class _StoppedError(Exception):
+    """Nobody waits for this stack any more."""
 
 
 @contextmanager
-def _backend(processes: Processes) -> Iterator[None]:
-    if processes.backend == "ray":
+def _backend(name: str, workers: int) -> Iterator[None]:
+    if name == "ray":
         from ray.util.joblib import register_ray
 
         register_ray()
-    if processes.backend == "dask":
+    if name == "dask":
         from distributed import Client
 
         # One that is running is found by DASK_SCHEDULER_ADDRESS; else one is started here.
-        options: dict[str, Any] = {"n_workers": processes.workers, "threads_per_worker": 1}
+        options: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1}
         address = os.environ.get("DASK_SCHEDULER_ADDRESS")
         with Client(address, **({} if address else options)), joblib.parallel_config("dask"):
             yield
         return
-    with joblib.parallel_config(processes.backend):
+    with joblib.parallel_config(name):
         yield
 
 
 _MADE: dict[str, Material] = {}
 
 
-def _train(runs: list[Run], parts: MaterialParts, threads: int) -> list[RunResult]:
+def _train(runs: list[Run], parts: MaterialParts) -> list[RunResult]:
     """In a worker: the data is put together once."""
-    import torch
-
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     if parts.key not in _MADE:
         _MADE.clear()
         _MADE[parts.key] = Material.from_parts(parts)

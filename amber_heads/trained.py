@@ -30,15 +30,10 @@ _SMALL = ("training_loss", "validation_js", "expert_weights", "best_epoch")
 
 
 class TrainedRuns:
-    """The finished runs of one kind of training, by name.
+    """The finished runs of one kind of training, by name."""
 
-    Attributes:
-        threads: What was trained with other numbers of threads differs in the last places, and is
-            not taken.
-    """
-
-    def __init__(self, folder: Path, *, threads: int) -> None:
-        self.folder, self.threads = folder, threads
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._made: list[Path] = []
         self._look()
 
@@ -92,12 +87,6 @@ class TrainedRuns:
             return None
         return plan if isinstance(plan, dict) and plan.get("format") == FORMAT else None
 
-    def follow(self, plan: Mapping[str, Any]) -> None:
-        """Go on with as many threads as a table was begun with."""
-        if plan["threads"] != self.threads:
-            self.threads = plan["threads"]
-            self._look()
-
     def forget(self, runs: Iterable[Run]) -> None:
         """Take runs as not there, so that they are trained again."""
         for run in runs:
@@ -109,7 +98,7 @@ class TrainedRuns:
         Raises:
             RunError: It can't be written.
         """
-        plan = {"format": FORMAT, "threads": self.threads, "chunks": [list(c) for c in chunks]}
+        plan = {"format": FORMAT, "chunks": [list(chunk) for chunk in chunks]}
         with self._errors():
             self._make_folder()
             _replace(self._plan_path(table), json.dumps(plan).encode())
@@ -151,7 +140,6 @@ class TrainedRuns:
         described = {
             "format": FORMAT,
             "runs": json.dumps(names),
-            "threads": str(self.threads),
             "parameters": str(has_parameters),
         }
         whole = {name: np.ascontiguousarray(one) for name, one in tensors.items()}
@@ -162,20 +150,19 @@ class TrainedRuns:
         self._place |= {name: (path, has_parameters) for name in names}
 
     def _take_in(self, path: Path) -> None:
-        """Look what a file holds; one that is damaged, or of other threads, holds nothing."""
+        """Look what a file holds; one that is damaged holds nothing."""
         try:
             with safe_open(path, framework="numpy") as file:
                 described = file.metadata() or {}
                 if described.get("format") != FORMAT:
                     return
-                names, threads = json.loads(described["runs"]), int(described["threads"])
+                names = json.loads(described["runs"])
         except (OSError, SafetensorError, ValueError, KeyError):
             return
-        if threads == self.threads:
-            has = described.get("parameters") == "True"
-            for name in names:
-                if not self._place.get(name, (path, False))[1]:
-                    self._place[name] = (path, has)
+        has = described.get("parameters") == "True"
+        for name in names:
+            if not self._place.get(name, (path, False))[1]:
+                self._place[name] = (path, has)
 
     def _errors(self) -> _Complaint:
         return _Complaint(self.folder)

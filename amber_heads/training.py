@@ -50,7 +50,7 @@ class How:
     Attributes:
         place: The folder that the run directory stands in.
         anew: Take nothing that is kept.
-        memory_gib: What a stack of runs may take; None: what suits the device.
+        memory_gib: What runs that train at once may take; None: what suits the device.
     """
 
     place: Path
@@ -93,7 +93,7 @@ def train(prepared: Prepared, how: How, progress: Progress) -> Training:
     device = _device(config)
     if how.memory_gib is not None and how.memory_gib <= 0:
         raise ConfigError(f"--memory is {how.memory_gib}; it must be positive, in GiB")
-    how.processes.check(device)
+    how.processes.number(device)  # refuses before anything is read
     with _arithmetic(config):
         material = Material(
             prepared.dataset,
@@ -104,8 +104,7 @@ def train(prepared: Prepared, how: How, progress: Progress) -> Training:
         )
         if any(one.loss == "cb-ce" for one in settings):
             _ = material.class_weights  # refuses data that give none before anything is told
-        threads = how.processes.threads if device == "cpu" else 0
-        store = TrainedRuns(how.place / KEPT / _name(prepared), threads=threads)
+        store = TrainedRuns(how.place / KEPT / _name(prepared))
         table = make_table(settings, num_folds=len(folds), seeds=seeds)
         if how.anew:
             store.start_anew(table_name(table), table)

@@ -56,9 +56,9 @@ def test_killed_three_times_a_grid_ends_as_if_it_never_was(place: Path, tmp_path
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     # Each chunk waits a little, so that a kill finds a grid that is under way.
     slow = (
-        "import sys, time, cli, amber_heads.grid as grid; real = grid.train_stack\n"
+        "import sys, time, cli, amber_heads.processes as at; real = at.train_stack\n"
         "def late(*given, **named): time.sleep(0.3); return real(*given, **named)\n"
-        "grid.train_stack = late; cli.main(sys.argv[1:])"
+        "at.train_stack = late; cli.main(sys.argv[1:])"
     )
     for kills in range(1, 4):
         process = subprocess.Popen(
@@ -143,7 +143,7 @@ def test_settings_are_selected_by_the_metric_that_is_asked_for(place: Path, metr
         assert found[key] == pytest.approx(best(found.values()))
 
 
-@pytest.mark.parametrize("backend", ["threading", "dask"])
+@pytest.mark.parametrize("backend", ["loky", "dask"])
 def test_other_backends_give_the_same_runs(place: Path, backend: str) -> None:
     if backend == "dask":
         pytest.importorskip("distributed")
@@ -181,8 +181,8 @@ def test_bfloat16_products_change_a_figure_by_less_than_the_seeds_do(place: Path
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--backend", "slurm", "--workers", 2), "--backend slurm: choose from loky, threading"),
-        (("--backend", "threading"), "--backend threading has no effect with one worker"),
+        (("--backend", "slurm", "--workers", 2), "--backend slurm: choose from threading, loky"),
+        (("--backend", "loky"), "--backend loky has no effect with one worker"),
         (("--memory", 0), "--memory is 0.0; it must be positive, in GiB"),
         (("--precision", "tf32"), "--precision tf32 has no effect on a CPU"),
         (("--precision", "float8"), "--precision"),
