@@ -318,8 +318,8 @@ def corpus(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Tell what is in a corpus or a cache: counts, votes, label policies, agreement of raters."""
-    config, _ = _resolved(OverviewConfig, given)
+    """Tell what is in a corpus or a cache: counts, votes, label policies, agreement, leakage."""
+    config, origins = _resolved(OverviewConfig, given)
     from amber_cache.look import look
     from amber_heads.overview import make_overview
 
@@ -327,7 +327,7 @@ def corpus(
     flags = [name for name in how if given[name] is not None]
     with show_progress(quiet=quiet or json) as progress:
         found = look(place, **how, flags=flags, progress=progress)
-        overview = make_overview(found, config)
+        overview = make_overview(found, config, origins)
     drawn = [] if figures is None else _draw(overview, figures)
     if json:
         _print_json({**overview.as_json(), "figures": drawn, "warnings": found.notes})

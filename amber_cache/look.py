@@ -98,7 +98,10 @@ def look(
         return _look_at_cache(place)
     name, root = recognise(place) if corpus is None else (corpus, root_of(corpus, place))
     return _look_at_corpus(
-        place, read_corpus(name, root, votes_file=votes_file), durations, progress
+        place,
+        read_corpus(name, root, votes_file=votes_file, needs_input=False),
+        durations,
+        progress,
     )
 
 

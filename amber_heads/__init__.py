@@ -40,6 +40,7 @@ import only those above them:
     ambiguity   where raters and modalities disagree
     experiment  all of it together
     reliability Krippendorff's alpha, Fleiss' kappa; resampling draws their intervals
-    overview    what is in a corpus or a cache; vote_statistics and vote_agreement count its votes
+    overview    what is in a corpus or a cache; vote_statistics and vote_agreement count its votes,
+                overview_contents the rest, overview_leakage what its folds would leak
     plots       an overview as figures
 """

@@ -195,7 +195,7 @@ def _official(split: np.ndarray) -> Fold:
     names = _test_names(words)
     if not names:
         there = ", ".join(sorted(set(split) - {""})) or "no splits"
-        raise ConfigError(f"--folds official: the cache names no test split; it has {there}")
+        raise ConfigError(f"--folds official: no test split is named; there are {there}")
     tests = {name: np.flatnonzero(words == name) for name in names}
     fold = Fold(name="official", train=train, validation=validation, tests=tests)
     _refuse_empty(fold)

@@ -154,7 +154,7 @@ class GridConfig(FitConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class OverviewConfig:
-    """What `amber corpus` looks at, under which label policy."""
+    """What `amber corpus` looks at, under which label policy, and of which folds it tells leaks."""
 
     corpus: Annotated[str | None, "which reader; by default the one that knows the place"] = None
     votes_file: Annotated[Path | None, "the votes, where they are not beside the manifest"] = None
@@ -167,6 +167,10 @@ class OverviewConfig:
     ] = None
     raters: Annotated[str | None, "external, all, or a kind of rater"] = None
     choices: Annotated[Literal["primary", "all"] | None, "count secondary choices too?"] = None
+    folds: Annotated[
+        Literal["session", "speaker", "dialogue", "random", "official"] | None, "test parts"
+    ] = None
+    num_folds: Annotated[int, "how many"] = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

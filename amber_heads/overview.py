@@ -1,25 +1,36 @@
 """What is in a corpus or a cache, at a glance: the tables in, a plain result out.
 
-`make_overview` counts utterances, votes and what is missing, and asks vote_statistics.py and
-vote_agreement.py for the rest. The result holds plain numbers and text, ready for JSON.
+`make_overview` asks overview_contents.py, vote_statistics.py, vote_agreement.py and
+overview_leakage.py for its parts. The result holds plain numbers and text, ready for JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool
 
 from amber_cache.errors import ConfigError
-from amber_cache.store import EmbeddingCount, RatingTable, UtteranceTable, VoteTable
+from amber_cache.store import EmbeddingCount
 from amber_heads import vote_statistics as statistics
-from amber_heads.data import counted_votes, label_policy
+from amber_heads.data import COLUMNS, counted_votes, label_policy
+from amber_heads.overview_contents import (
+    GROUPS,
+    Group,
+    Missing,
+    Part,
+    Tables,
+    group_of,
+    missing_of,
+    part_of,
+    parts_of,
+)
+from amber_heads.overview_leakage import FoldLeakage, fold_leakage, fold_settings
 from amber_heads.reliability import LEVEL, NUM_RESAMPLES
-from amber_heads.settings import OverviewConfig, complete_policy
+from amber_heads.settings import FitConfig, OverviewConfig, complete_policy
 from amber_heads.vote_agreement import (
     Agreement,
     Pair,
@@ -27,61 +38,6 @@ from amber_heads.vote_agreement import (
     agreements,
     rating_agreements,
 )
-from amber_heads.vote_statistics import numbered
-
-#: Columns whose values group utterances, and columns whose values are few.
-GROUPS = ("speaker", "session", "dialogue")
-PARTS = ("gender", "style", "split", "language")
-
-#: How many ids are told of those that lack something.
-NUM_TOLD = 5
-
-
-@runtime_checkable
-class Tables(Protocol):
-    """What an overview is made of; `amber_cache.look.look` gives it."""
-
-    place: Path
-    is_cache: bool
-    corpus: str
-    protocol: str
-    utterances: UtteranceTable
-    votes: VoteTable
-    ratings: RatingTable | None
-    entries: tuple[EmbeddingCount, ...]
-    audio: Shaped[np.ndarray, " utterance"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """Some of the utterances; `hours` are those of known length, None where none is known."""
-
-    column: str
-    value: str
-    utterances: int
-    hours: float | None
-    without_duration: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """A column that groups utterances: how many groups, of which sizes, and who is in none."""
-
-    column: str
-    different: int
-    least: int
-    median: float
-    most: int
-    without: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
-    """How many utterances lack something, and the first of them."""
-
-    what: str
-    utterances: int
-    first: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +55,7 @@ class Overview:
         classes, keeps, entropy: () and None where no classes can be made of the votes.
         interval: How the coefficients' intervals were made.
         pairs: Of the counted votes, all that occur.
+        leakage: What the folds would leak; None where no utterance is kept.
         notes: What could not be computed, and why.
     """
 
@@ -122,6 +79,7 @@ class Overview:
     agreements: tuple[Agreement, ...]
     ratings: tuple[RatingAgreement, ...]
     pairs: tuple[Pair, ...]
+    leakage: FoldLeakage | None
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -129,12 +87,18 @@ class Overview:
         return asdict(self)
 
 
-def make_overview(tables: Tables, config: OverviewConfig) -> Overview:
+def make_overview(
+    tables: Tables, config: OverviewConfig, origins: Mapping[str, int] | None = None
+) -> Overview:
     """Count everything there is to count, under a label policy.
 
+    Args:
+        origins: Where each setting came from; see `settings.complete`.
+
     Raises:
-        ConfigError: The label settings ask for what is not there.
+        ConfigError: The label settings ask for what is not there, or those of the folds can't be.
     """
+    folding = fold_settings(config, origins or {}, protocol=tables.protocol)
     config = complete_policy(config, tables.protocol)
     votes, table = tables.votes, tables.utterances
     counted = counted_votes(votes, raters=str(config.raters), choices=str(config.choices))
@@ -147,11 +111,11 @@ def make_overview(tables: Tables, config: OverviewConfig) -> Overview:
         is_cache=tables.is_cache,
         corpus=tables.corpus,
         policy=_policy(config, labelled),
-        whole=_part(table, "all", "", every),
-        parts=tuple(_parts(table)),
-        groups=tuple(_group(name, getattr(table, name)) for name in GROUPS),
+        whole=part_of(table, "all", "", every),
+        parts=tuple(parts_of(table)),
+        groups=tuple(group_of(name, getattr(table, name)) for name in GROUPS),
         entries=tables.entries,
-        missing=tuple(_missing(tables, counted)),
+        missing=tuple(missing_of(tables, counted)),
         kinds=statistics.count_kinds(votes, raters),
         votes_per_utterance=statistics.count_per_utterance(
             votes, counted, num_utterances=len(table)
@@ -165,6 +129,7 @@ def make_overview(tables: Tables, config: OverviewConfig) -> Overview:
         agreements=found,
         ratings=rating_agreements(tables.ratings),
         pairs=pairs,
+        leakage=_leakage(tables, labelled, folding),
         notes=notes,
     )
 
@@ -195,6 +160,17 @@ def _labelled(
     return found, ()
 
 
+def _leakage(
+    tables: Tables, labelled: statistics.Labelled | None, folding: FitConfig
+) -> FoldLeakage | None:
+    if labelled is None or not labelled.kept.any():
+        return None
+    kept = labelled.kept
+    columns = {name: getattr(tables.utterances, name)[kept] for name in COLUMNS}
+    counts = labelled.counts[kept]
+    return fold_leakage(folding, columns, counts / counts.sum(axis=1, keepdims=True))
+
+
 def _policy(config: OverviewConfig, labelled: statistics.Labelled | None) -> dict[str, Any]:
     classes = () if labelled is None else labelled.policy.classes
     return {
@@ -204,64 +180,6 @@ def _policy(config: OverviewConfig, labelled: statistics.Labelled | None) -> dic
         "raters": config.raters,
         "choices": config.choices,
     }
-
-
-def _part(table: UtteranceTable, column: str, value: str, who: Bool[np.ndarray, " u"]) -> Part:
-    lengths_s = table.duration_s[who].astype(np.float64)
-    known = ~np.isnan(lengths_s)
-    return Part(
-        column=column,
-        value=value,
-        utterances=int(who.sum()),
-        hours=float(lengths_s[known].sum() / 3600) if known.any() else None,
-        without_duration=int((~known).sum()),
-    )
-
-
-def _parts(table: UtteranceTable) -> Iterator[Part]:
-    """The values of each column, "" last; none of a column that is unknown everywhere."""
-    for column in PARTS:
-        codes, names = numbered(getattr(table, column))
-        ordered = sorted(enumerate(names), key=lambda one: (not one[1], one[1]))
-        for code, name in ordered if names != [""] else ():
-            yield _part(table, column, name, codes == code)
-
-
-def _group(column: str, values: Shaped[np.ndarray, " utterance"]) -> Group:
-    known = values[np.asarray(values != "", dtype=bool)]
-    codes, names = numbered(known)
-    sizes = np.bincount(codes, minlength=1)
-    return Group(
-        column=column,
-        different=len(names),
-        least=int(sizes.min()),
-        median=float(np.median(sizes)),
-        most=int(sizes.max()),
-        without=len(values) - len(known),
-    )
-
-
-def _missing(tables: Tables, counted: Bool[np.ndarray, " vote"]) -> Iterator[Missing]:
-    """What utterances lack: audio by its reason, a length, words, votes, a speaker, a consensus."""
-    table, number = tables.utterances, len(tables.utterances)
-    blank = np.array([not text.strip() for text in table.text], dtype=bool)
-    voted, counts = (
-        np.bincount(rows, minlength=number)
-        for rows in (tables.votes.utterance, tables.votes.utterance[counted])
-    )
-    states = sorted(set(tables.audio) - {""}) or ["audio file"]
-    lacks = {
-        **{state: tables.audio == state for state in states},
-        "length": np.isnan(table.duration_s),
-        "transcript": blank,
-        "votes": voted == 0,
-        "counted votes": counts == 0,
-        **{name: getattr(table, name) == "" for name in ("speaker", "consensus")},
-    }
-    for what, mask in lacks.items():
-        rows = np.flatnonzero(np.asarray(mask, dtype=bool))
-        first = tuple(str(one) for one in table.id[rows[:NUM_TOLD]])
-        yield Missing(what=what, utterances=len(rows), first=first)
 
 
 def require_classes(overview: Overview) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
-from amber_heads.overview import Overview, Part
+from amber_heads.leakage_words import leakage_name
+from amber_heads.overview import Overview
+from amber_heads.overview_contents import Part
 from amber_heads.overview_vote_tables import (
     agreement_table,
     classes_table,
@@ -23,6 +26,7 @@ from amber_heads.tables import Table, heading_mark
 MOST_PARTS, MOST_NUMBERS = 12, 15
 
 _NONE = "-"
+_UNKNOWN = (_NONE, _NONE, "0", _NONE, _NONE)
 
 
 def overview_tables(overview: Overview) -> list[Table]:
@@ -155,6 +159,33 @@ def numbers_table(overview: Overview) -> Table:
     return histogram("Counted votes of an utterance", "votes", names, list(ranges.values()))
 
 
+def leakage_table(overview: Overview) -> Table:
+    """How many test utterances share what with training; no rows where there are no folds."""
+    found = overview.leakage
+    if found is None or found.why_not:
+        return Table("", (), ())
+    number = "" if found.folds == "official" else f", {found.num_folds} folds"
+    return Table(
+        title=f"Leakage, {found.test_utterances} test utterances (--folds {found.folds}{number})",
+        columns=("shared with training", "utterances", "share", "of", "values", "validation"),
+        rows=tuple(
+            (leakage_name(kind), *(_leaks(one) if one["known"] else _UNKNOWN))
+            for kind, one in found.kinds.items()
+        ),
+        notes=(
+            "Of: those of which it is known. Values: the different ones that are shared. "
+            "Validation: utterances that share one with validation.",
+            *found.warnings,
+        ),
+    )
+
+
+def _leaks(one: Mapping[str, Any]) -> tuple[str, ...]:
+    touched, known = one["test_utterances"], one["known"]
+    numbers = (one["values"], one["validation"]["test_utterances"])
+    return (str(touched), share(touched, known), str(known), *map(str, numbers))
+
+
 _TABLES: tuple[Callable[[Overview], Table], ...] = (
     contents_table,
     groups_table,
@@ -168,4 +199,5 @@ _TABLES: tuple[Callable[[Overview], Table], ...] = (
     agreement_table,
     ratings_table,
     pairs_table,
+    leakage_table,
 )

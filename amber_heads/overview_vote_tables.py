@@ -43,9 +43,15 @@ def classes_table(overview: Overview) -> Table:
             )
             for one in overview.classes
         ),
-        notes=(*notes, *overview.notes),
+        notes=(*notes, *overview.notes, *_no_folds(overview)),
         num_keys=2,
     )
+
+
+def _no_folds(overview: Overview) -> tuple[str, ...]:
+    """Why there is no table of leakage, where utterances are kept."""
+    found = overview.leakage
+    return (f"No folds, and so no leakage: {found.why_not}.",) if found and found.why_not else ()
 
 
 def keeps_table(overview: Overview) -> Table:

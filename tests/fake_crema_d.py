@@ -92,7 +92,16 @@ def make_crema_d(
     names = [f'{number},"{clip}"' for number, clip in enumerate(clips, start=1)]
     write_lines(root / "SentenceFilenames.csv", ['"Stimulus_Number","Filename"', *names])
     people = [f'{actor},30,"{sex}","Unknown","Not Hispanic"' for actor, sex in sexes.items()]
-    write_lines(root / "VideoDemographics.csv", ["ActorID,Age,Sex,Race,Ethnicity", *people])
+    if odd:
+        people = [line.replace("Unknown", "Créole") + "  " for line in people]
+    ends = ("\r", "\r\n") if odd else ("\n",)
+    encoding = "latin-1" if odd else "utf-8"
+    write_lines(
+        root / "VideoDemographics.csv",
+        ["ActorID,Age,Sex,Race,Ethnicity", *people],
+        ends=ends,
+        encoding=encoding,
+    )
     for one in made.utterances if audio else ():
         write_noise(root / str(one.audio), rng)
     if odd:
@@ -161,11 +170,11 @@ def _write_table(
             lines.append(_row(f"{digit}{number:05d}", clip, votes[clip][kind]))
     file = "processedResults/tabulatedVotes.csv"
     if odd:
-        lines = ["\ufeff" + lines[0], *(f"{line} " for line in lines[1:]), ""]
+        lines = ["\ufeff" + lines[0], *(f"{line} " for line in lines[1:]), " "]
         flawed = _flawed_rows(clips, votes)
         made.flaws += [f"{file}, line {len(lines) + place}" for place in range(1, len(flawed) + 1)]
         lines += flawed
-    write_lines(made.root / file, lines, ends=("\r\n", "\n") if odd else ("\n",))
+    write_lines(made.root / file, lines, ends=("\r\n", "\n", "\r") if odd else ("\n",))
 
 
 def _flawed_rows(

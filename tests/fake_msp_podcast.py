@@ -325,7 +325,8 @@ def _write(path: Path, lines: Iterable[str], *, odd: bool) -> None:
     with path.open("wb") as file:
         file.write(b"\xef\xbb\xbf" * odd)
         for number, line in enumerate(lines):
-            end = b"\r\n" if odd and number % 2 else b"\n"
+            end = (b"\n", b"\r\n", b"\r")[number % 3] if odd else b"\n"
+            line = line or " " * odd  # two ends beside each other could be one
             file.write(line.encode("latin-1" if odd else "utf-8") + end)
 
 

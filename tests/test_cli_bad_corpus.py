@@ -206,7 +206,9 @@ def test_a_manifest_without_root_is_refused(tmp_path: Path) -> None:
 
 def test_a_demo_root_without_the_demo_is_refused(tmp_path: Path) -> None:
     finished = amber("extract", "--root", tmp_path / "none", cwd=tmp_path)
-    assert_refused(finished, r"none: the demo corpus is not there .*give --corpus and --root")
+    assert_refused(
+        finished, r"none: the demo corpus is not there .*name another corpus with --corpus$"
+    )
 
 
 def test_votes_for_the_demo_are_refused(tmp_path: Path) -> None:

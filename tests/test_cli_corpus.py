@@ -57,7 +57,7 @@ def test_the_demo_cache_by_table_and_by_json(demo_cache: Path) -> None:
     finished = amber("corpus", demo_cache)
     assert (finished.status, finished.err) == (0, "")
     titles = [line for line in finished.out.splitlines() if line.startswith("SYNTHETIC DEMO: ")]
-    assert len(titles) == 11  # every table, and there are no ratings
+    assert len(titles) == 12  # every table, and there are no ratings
     found = told(demo_cache)
     assert found["whole"]["utterances"] == 300
     assert found["policy"]["protocol"] == "demo-4"
@@ -175,7 +175,9 @@ def test_msp_podcast_has_parts_secondary_votes_and_what_lacks_both(tmp_path: Pat
     assert missing["audio file not readable"] == len(made)  # made without a byte in them
     assert found["whole"]["hours"] is None
     every = told(tmp_path, "--choices", "all", "--no-durations")
-    assert every["counted"] == found["counted"] + secondary
+    # A label that a rater gave as primary and as secondary choice is one vote.
+    labels = {(name, who, label) for name, one in made.items() for who, label, _ in one.votes}
+    assert found["counted"] < every["counted"] == len(labels) < found["counted"] + secondary
     finished = amber("corpus", tmp_path, "--quiet")
     assert finished.err == ""
     assert "Hours: without 60 utterances of unknown length." in finished.out
@@ -216,6 +218,12 @@ def test_without_votes_it_tells_the_rest_and_why_there_are_no_classes(tmp_path: 
     assert "Classes" not in finished.out
     assert "No classes: the counted votes are none" in finished.out
     assert "Alpha of counted votes: no two raters judged the same." in finished.out
+
+
+def test_a_manifest_for_features_of_ones_own_needs_only_ids_and_votes(tmp_path: Path) -> None:
+    write_table(tmp_path / "manifest.csv", [{"id": "a"}, {"id": "b"}])
+    write_table(tmp_path / "votes.csv", [{"id": "a", "rater": "r1", "label": "sad"}])
+    assert told(tmp_path)["counted"] == 1
 
 
 def test_one_label_everywhere_has_no_alpha_rather_than_a_perfect_one(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ OPTIONS = [
     ),
     ("--num-folds 9", "there are 5 sessions, fewer than 9 folds; use --num-folds 5"),
     ("--num-folds 2", "--num-folds is 2; --validation next needs at least 3"),
-    ("--folds official", "--folds official: the cache names no test split"),
+    ("--folds official", "--folds official: no test split is named"),
     ("--classes neutral", "needs at least two classes"),
     ("--classes neutral,,sad", "needs at least two classes, none of them empty"),
     ("--classes neutral,sad+neutral", "neutral stands in it twice"),
@@ -182,7 +182,7 @@ def _official(*splits: str) -> list[object]:
         ),
         (_official("train", "test"), ("--folds", "official"), "its validation part has no utt"),
         (_official("dev", "test"), ("--folds", "official"), "its training part has no utterance"),
-        (_official("train", "dev"), ("--folds", "official"), "the cache names no test split"),
+        (_official("train", "dev"), ("--folds", "official"), "no test split is named"),
         (changed(utterances(), lambda i, one: {"votes": ()}), (), "the votes name no label"),
         (
             utterances(2, num_sessions=1),

@@ -146,7 +146,7 @@ def test_without_demographics_the_gender_is_unknown(tmp_path: Path) -> None:
 
 
 def test_what_is_no_release_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"nowhere: no such folder; --root must be"):
+    with pytest.raises(CorpusError, match=r"nowhere: no such folder; wanted the folder"):
         read_crema_d(tmp_path / "nowhere")
     with pytest.raises(CorpusError, match=r"looked for processedResults/tabul.* found nothing"):
         read_crema_d(tmp_path)

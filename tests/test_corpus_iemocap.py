@@ -288,13 +288,13 @@ def test_a_session_without_one_of_its_parts_is_refused(tmp_path: Path, part: str
 
 
 def test_what_is_no_release_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"nowhere: no such folder; --root must be"):
+    with pytest.raises(CorpusError, match=r"nowhere: no such folder; wanted the folder"):
         read_iemocap(tmp_path / "nowhere")
     with pytest.raises(CorpusError, match=r"looked for the folders Session1 .* found nothing;"):
         read_iemocap(tmp_path)
     (tmp_path / "Sessions").mkdir()
     (tmp_path / "readme.txt").touch()
-    with pytest.raises(CorpusError, match=r"found Sessions, readme.txt; --root must be"):
+    with pytest.raises(CorpusError, match=r"found Sessions, readme.txt; wanted the unpacked"):
         read_iemocap(tmp_path)
     for name in ("one", "two"):
         make_iemocap(tmp_path / name, dialogues=1, utterances=1, audio=False)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from amber_cache.corpora.base import Reader
-from amber_cache.corpora.msp_labels import label_of
 from amber_cache.corpora.msp_podcast import read_msp_podcast
+from amber_cache.corpora.msp_words import label_of
 from amber_cache.errors import CorpusError
 from amber_cache.records import Corpus, Utterance
 from amber_cache.store_tables import ratings_table, utterance_table, votes_table
@@ -389,11 +389,11 @@ BAD: list[tuple[dict[str, str | bytes], str]] = [
     (
         {"readme.txt": "hello"},
         "no label file: looked for labels_detailed.csv, labels.txt, .* found Audios, readme.txt; "
-        "give --root the folder",
+        "wanted the folder",
     ),
     (
         {"a/Labels/labels.txt": HEAD, "b/Labels/labels.txt": HEAD},
-        "several folders hold a release: a, b; name one with --root",
+        "several folders hold a release: a, b; name one of them",
     ),
     (
         {"Labels/labels_consensus.csv": f"{COLUMNS}\n" + f"{ONE}.wav,N,1,1,1,1,Male,Train\n" * 2},
@@ -446,7 +446,9 @@ def test_what_makes_the_whole_untrustworthy_is_refused(
 
 def test_a_part_of_a_release_is_refused(tmp_path: Path) -> None:
     write_release(tmp_path, {"Labels/labels.txt": HEAD, "Audios.zip": ""}, audio="")
-    with pytest.raises(CorpusError, match=r"only a part .* found Audios.zip, Labels; give --root"):
+    with pytest.raises(
+        CorpusError, match=r"only a part .* found Audios.zip, Labels; wanted the folder"
+    ):
         read_msp_podcast(tmp_path)
     with pytest.raises(CorpusError, match="no label file: .* found nothing"):
         read_msp_podcast((tmp_path / "empty").mkdir() or tmp_path / "empty")

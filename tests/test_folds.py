@@ -161,9 +161,9 @@ def test_official_splits_are_one_fold_with_every_named_test_set() -> None:
 
 
 def test_official_splits_without_a_test_set_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"names no test split; it has Train, dev$"):
+    with pytest.raises(ConfigError, match=r"no test split is named; there are Train, dev$"):
         folds_of("official", columns=columns(split=["Train", "dev"] * (SIZE // 2)))
-    with pytest.raises(ConfigError, match=r"names no test split; it has no splits$"):
+    with pytest.raises(ConfigError, match=r"no test split is named; there are no splits$"):
         folds_of("official")
 
 

@@ -47,7 +47,7 @@ def test_the_table_of_crema_d_is_known_by_itself(tmp_path: Path) -> None:
     assert recognise(tmp_path / "flat") == ("crema-d", tmp_path / "flat")
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_a_manifest_is_known_as_a_file_and_in_its_folder(tmp_path: Path, kind: str) -> None:
     manifest = tmp_path / f"manifest.{kind}"
     manifest.write_text("")
@@ -55,6 +55,20 @@ def test_a_manifest_is_known_as_a_file_and_in_its_folder(tmp_path: Path, kind: s
     other.write_text("")
     assert recognise(manifest) == recognise(tmp_path) == ("manifest", manifest)
     assert recognise(other) == ("manifest", other)
+
+
+def test_an_audformat_database_is_known_by_its_header(tmp_path: Path) -> None:
+    header = tmp_path / "made" / "db.yaml"
+    header.parent.mkdir()
+    header.write_text("")
+    assert recognise(tmp_path / "made") == ("audformat", tmp_path / "made")
+    other = header.rename(header.with_name("other.yaml"))
+    assert recognise(other) == ("audformat", other)
+    with pytest.raises(CorpusError, match="made: no corpus is known"):
+        recognise(tmp_path / "made")
+    header.write_text("")
+    with pytest.raises(CorpusError, match="no corpus is known"):  # its reader looks no deeper
+        recognise(tmp_path)
 
 
 def test_the_demo_is_known_by_its_place_and_a_copy_is_a_manifest(tmp_path: Path) -> None:
@@ -79,8 +93,11 @@ def test_two_corpora_in_one_folder_are_refused_with_the_way_out(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("there", "match"),
     [
-        ((), r"by what stands there \(nothing\): looked for manifest\.csv or manifest\.jsonl, S"),
-        (("notes.txt",), r"\(notes\.txt\): .*Labels/labels_\*\.csv .*tabulatedVotes\.csv"),
+        ((), r"by what stands there \(nothing\): looked for manifest\.csv, .*, Session1"),
+        (
+            ("notes.txt",),
+            r"\(notes\.txt\): .*Labels/labels_\*\.csv .*tabulatedV.* db\.yaml \(aud",
+        ),
         (tuple(f"f{n:02d}" for n in range(12)), r"\(f00, .*, f07, \.\.\.\): looked for"),
         (("labels.txt",), r"\(labels\.txt\)"),  # too common a name outside a folder Labels
         ((".hidden",), r"\(nothing\)"),
@@ -96,7 +113,10 @@ def test_an_unknown_folder_is_told_with_what_was_looked_for(
 
 
 def test_what_is_not_there_and_other_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="nowhere: no such file or folder; give a cache, a man"):
+    with pytest.raises(
+        CorpusError,
+        match=r"nowhere: no such file .*\.parquet\), an audformat database \(db\.yaml\) or the f",
+    ):
         recognise(tmp_path / "nowhere")
     (tmp_path / "table.txt").write_text("")
     with pytest.raises(CorpusError, match=r"table\.txt: is no cache \(HDF5\) and no manifest;"):

@@ -110,7 +110,7 @@ def read_crema_d(root: Path | None, *, votes_file: Path | None = None) -> Corpus
 def _find_table(root: Path) -> Path:
     """The table of votes: in the release, beside `root`'s other files, or one level below."""
     if not root.is_dir():
-        raise CorpusError(f"{root}: no such folder; --root must be the folder of CREMA-D")
+        raise CorpusError(f"{root}: no such folder; wanted the folder of CREMA-D")
     try:
         there = sorted(one for one in root.iterdir() if not one.name.startswith("."))
     except OSError as error:
@@ -122,7 +122,7 @@ def _find_table(root: Path) -> Path:
     names = ", ".join(one.name for one in there[:8]) or "nothing"
     raise CorpusError(
         f"{root}: is no CREMA-D: looked for processedResults/{_TABLE} or {_TABLE} in it and one "
-        f"level below, found {names}{', ...' if len(there) > 8 else ''}"
+        f"level below, found {names}{', ...' if len(there) > 8 else ''}; wanted the release"
     )
 
 

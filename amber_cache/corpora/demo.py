@@ -20,6 +20,9 @@ _PLACES = (
 )
 
 
+_OTHER = "it stands in data/demo of a checkout of amber; name another corpus with --corpus"
+
+
 def is_demo(place: Path) -> bool:
     """Whether a folder, or its manifest, is where the demo corpus ships."""
     folder = place.parent if place.name == "manifest.csv" else place
@@ -52,5 +55,5 @@ def read_demo(root: Path | None = None, *, votes_file: Path | None = None) -> Co
     where = root if root is not None else Path("data/demo")
     raise CorpusError(
         f"{where}: the demo corpus is not there (no manifest.csv); "
-        "start in a checkout of amber, or give --corpus and --root"
+        + ("start in a checkout of amber, or give --corpus and --root" if root is None else _OTHER)
     )

@@ -122,7 +122,7 @@ def _add_note(noted: dict[str, list[str]], kind: str, place: object, text: str) 
 def _release(root: Path) -> Path:
     """The folder that holds the sessions: `root`, or the only such one in it."""
     if not root.is_dir():
-        raise CorpusError(f"{root}: no such folder; --root must be the IEMOCAP_full_release folder")
+        raise CorpusError(f"{root}: no such folder; wanted the folder IEMOCAP_full_release")
     if _session_folders(root):
         return root
     inside = _entries(root)
@@ -131,12 +131,12 @@ def _release(root: Path) -> Path:
         return holding[0]
     if holding:
         names = ", ".join(place.name for place in holding)
-        raise CorpusError(f"{root}: several folders hold sessions: {names}; name one with --root")
+        raise CorpusError(f"{root}: several folders hold sessions: {names}; name one of them")
     there = ", ".join(place.name for place in inside[:8]) or "nothing"
     raise CorpusError(
         f"{root}: is no IEMOCAP release: looked for the folders Session1 to Session5 in it and one "
-        f"level below, found {there}{', ...' if len(inside) > 8 else ''}; --root must be the "
-        "unpacked IEMOCAP_full_release"
+        f"level below, found {there}{', ...' if len(inside) > 8 else ''}; wanted the unpacked "
+        "IEMOCAP_full_release"
     )
 
 

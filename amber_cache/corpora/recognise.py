@@ -1,6 +1,7 @@
 """Which reader a place is for, told by what stands there; nothing is read but names.
 
-A release is known in its own folder or in one that holds it; a manifest in its own folder only. The
+A release is known in its own folder or in one that holds it; a manifest and an audformat database
+in their own folder only, or as the manifest or the header itself. The
 demo is known by its place: a copy of its files elsewhere is a manifest like any other.
 """
 
@@ -14,8 +15,15 @@ from amber_cache.corpora.demo import is_demo
 from amber_cache.errors import CorpusError
 
 #: A manifest's name in a folder, and how one ends that is given by itself.
-MANIFESTS = ("manifest.csv", "manifest.jsonl")
+MANIFESTS = ("manifest.csv", "manifest.jsonl", "manifest.parquet")
 MANIFEST_SUFFIXES = tuple(Path(name).suffix for name in MANIFESTS)
+
+#: An audformat database's header in its folder, and how one ends that is given by itself.
+HEADER = "db.yaml"
+_HEADER_SUFFIXES = (".yaml", ".yml")
+
+#: What is known in its own folder only.
+_AT_HOME = frozenset({"manifest", "audformat"})
 
 _SESSIONS = frozenset(f"session{number}" for number in range(1, 6))
 _VOTE_TABLE = "tabulatedvotes.csv"
@@ -34,16 +42,20 @@ def recognise(place: Path) -> tuple[str, Path]:
         return "demo", place.parent if place.is_file() else place
     if place.is_file() and place.suffix.lower() in MANIFEST_SUFFIXES:
         return "manifest", place
+    if place.is_file() and place.suffix.lower() in _HEADER_SUFFIXES:
+        return "audformat", place
     if not place.is_dir():
         what = "is no cache (HDF5) and no manifest" if place.exists() else "no such file or folder"
         raise CorpusError(
-            f"{place}: {what}; give a cache, a manifest ({', '.join(MANIFEST_SUFFIXES)}) or the "
-            "folder of a corpus"
+            f"{place}: {what}; give a cache, a manifest ({', '.join(MANIFEST_SUFFIXES)}), an "
+            f"audformat database ({HEADER}) or the folder of a corpus"
         )
     there = _entries(place)
-    found = _found_in(place) or {
-        name for inside in there.values() if inside.is_dir() for name in _found_in(inside)
-    } - {"manifest"}
+    found = (
+        _found_in(place)
+        or {name for inside in there.values() if inside.is_dir() for name in _found_in(inside)}
+        - _AT_HOME
+    )
     if len(found) == 1:
         (name,) = found
         return name, root_of(name, place)
@@ -52,9 +64,9 @@ def recognise(place: Path) -> tuple[str, Path]:
     listed = ", ".join(one.name for one in list(there.values())[:8]) or "nothing"
     raise CorpusError(
         f"{place}: no corpus is known by what stands there ({listed}"
-        f"{', ...' if len(there) > 8 else ''}): looked for {' or '.join(MANIFESTS)}, Session1 to "
-        "Session5 (iemocap), Labels/labels_*.csv (msp-podcast) and processedResults/"
-        f"tabulatedVotes.csv (crema-d); {_WAY_OUT}"
+        f"{', ...' if len(there) > 8 else ''}): looked for {', '.join(MANIFESTS)}, Session1 to "
+        "Session5 (iemocap), Labels/labels_*.csv (msp-podcast), processedResults/"
+        f"tabulatedVotes.csv (crema-d) and {HEADER} (audformat); {_WAY_OUT}"
     )
 
 
@@ -104,6 +116,7 @@ _SIGNS: dict[str, Callable[[Mapping[str, Path]], bool]] = {
     "iemocap": _has_sessions,
     "msp-podcast": _has_label_files,
     "crema-d": _has_vote_table,
+    "audformat": lambda there: HEADER in there,
 }
 
 
