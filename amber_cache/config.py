@@ -177,7 +177,8 @@ def resolve(
         toml_file: amber.toml; one that does not exist is no error.
 
     Returns:
-        The configuration and, for each field, where its value came from.
+        The configuration and, for each field, where its value came from; for a pair of
+        `--encoder` under `encoder.MODALITY` too.
 
     Raises:
         ConfigError: A value is not of its field's type, or a file can't be read.
@@ -252,10 +253,13 @@ def _coerced(setting: Setting, value: object, origin: Origin, place: str) -> Any
 def _settle_encoders(
     setting: Setting,
     values: dict[str, Any],
-    origins: Mapping[str, Origin],
+    origins: dict[str, Origin],
     sources: Sequence[tuple[Origin, str, Mapping[str, object]]],
 ) -> None:
-    """Let the nearest source name each modality's encoder, by the long form or the short."""
+    """Let the nearest source name each modality's encoder, by the long form or the short.
+
+    Where a pair came from is added to the origins as `encoder.MODALITY`.
+    """
     pairs: dict[str, tuple[str, Origin]] = {}
     for origin, place, given in sources:  # nearest first
         for modality, name in _coerced(setting, given.get("encoder", ()), origin, place):
@@ -269,6 +273,7 @@ def _settle_encoders(
         else:
             values[short] = None
     values["encoder"] = tuple((modality, name) for modality, (name, _) in pairs.items())
+    origins |= {f"encoder.{modality}": origin for modality, (_, origin) in pairs.items()}
 
 
 def _from_environment(config_type: type, environ: Mapping[str, str]) -> dict[str, object]:

@@ -26,6 +26,7 @@ __all__ = [
     "counted_votes",
     "kept",
     "load_dataset",
+    "load_datasets",
     "parse_classes",
     "vote_counts",
 ]
@@ -77,9 +78,10 @@ def load_dataset(
     choices: str,
     subset: Subset = (),
 ) -> Dataset:
-    """Read a cache under a label policy.
+    """Read a cache under a label policy, through one encoder a modality.
 
     Args:
+        encoders: By modality, an entry; may be left out where the modality has but one.
         classes: As `--classes` has it; "" for every label that has votes.
         subset: As `parse_subset` gives it. What lies outside is as if it were not there, but that
             it is counted.
@@ -87,6 +89,35 @@ def load_dataset(
     Raises:
         CacheError: The cache lacks what is asked for, or is damaged.
         ConfigError: A class has no vote, no rater is of that kind, or nothing is left.
+    """
+    (dataset,) = load_datasets(
+        cache,
+        combinations=[encoders],
+        modalities=modalities,
+        classes=classes,
+        keep=keep,
+        raters=raters,
+        choices=choices,
+        subset=subset,
+    )
+    return dataset
+
+
+def load_datasets(
+    cache: Cache,
+    *,
+    combinations: Sequence[Mapping[str, str]],
+    modalities: Sequence[str],
+    classes: str,
+    keep: str,
+    raters: str,
+    choices: str,
+    subset: Subset = (),
+) -> tuple[Dataset, ...]:
+    """The same utterances through several combinations of encoders: those complete in every entry.
+
+    Entries are in memory once. Arguments and errors are those of `load_dataset`; a combination is
+    its `encoders`.
     """
     votes, table = cache.votes, cache.utterances
     inside = subset_mask(subset, table)
@@ -96,14 +127,27 @@ def load_dataset(
     )
     counts, outside = vote_counts(votes, counted, policy, num_utterances=len(table))
     _refuse_unvoted_classes(counts, policy, votes, counted)
-    entries = {name: cache.embeddings(name, encoders.get(name)) for name in modalities}
+    asked = dict.fromkeys((m, one.get(m)) for m in modalities for one in combinations)
+    entries = {one: cache.embeddings(*one) for one in asked}
     subset_reason = {f"outside the subset {' '.join(subset_texts(subset))}": ~inside}
     reasons = subset_reason | _reasons(entries, counts, outside, table.consensus, policy)
     used, left_out = _sifted(reasons)
     if not used.any():
         told = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise ConfigError(f"{cache.path}: no utterance is left to train on: {told}")
-    return _dataset(cache, entries, policy, counts, used, left_out)
+    vectors = {one: np.ascontiguousarray(entry.vectors[used]) for one, entry in entries.items()}
+    return tuple(
+        _dataset(
+            cache,
+            {m: entries[m, one.get(m)] for m in modalities},
+            {m: vectors[m, one.get(m)] for m in modalities},
+            policy,
+            counts,
+            used,
+            left_out,
+        )
+        for one in combinations
+    )
 
 
 def label_policy(
@@ -168,7 +212,7 @@ def _refuse_unvoted_classes(
 
 
 def _reasons(
-    entries: Mapping[str, Embedding],
+    entries: Mapping[tuple[str, str | None], Embedding],
     counts: Float[np.ndarray, "utterance class"],
     outside: Float[np.ndarray, " utterance"],
     consensus: np.ndarray,
@@ -176,13 +220,17 @@ def _reasons(
 ) -> dict[str, Bool[np.ndarray, " utterance"]]:
     """Why the label policy and the encoders leave whom out; an utterance may have several."""
     in_classes = {label for labels in policy.classes for label in labels}
+    modalities = [modality for modality, _ in entries]
     consensus_in = np.array([label in in_classes for label in consensus], dtype=bool)
     return {
         "without a counted vote": (counts.sum(axis=1) + outside) == 0,
         f"not kept by {policy.keep}": ~kept(
             counts, outside, keep=policy.keep, consensus_in=consensus_in
         ),
-        **{f"without {modality}": entry.status != DONE for modality, entry in entries.items()},
+        **{
+            f"without {m}" + f" of {entry.name}" * (modalities.count(m) > 1): entry.status != DONE
+            for (m, _), entry in entries.items()
+        },
     }
 
 
@@ -202,6 +250,7 @@ def _sifted(
 def _dataset(
     cache: Cache,
     entries: Mapping[str, Embedding],
+    inputs: Mapping[str, Float[np.ndarray, "used _"]],
     policy: LabelPolicy,
     counts: Float[np.ndarray, "utterance class"],
     used: Bool[np.ndarray, " utterance"],
@@ -210,7 +259,6 @@ def _dataset(
     table = cache.utterances
     columns = {name: np.asarray(getattr(table, name), dtype=object)[used] for name in COLUMNS}
     ids = np.asarray(table.id, dtype=object)[used]
-    inputs = {name: np.ascontiguousarray(entry.vectors[used]) for name, entry in entries.items()}
     kept_counts = counts[used]
     split_columns = [columns[name] for name in ("speaker", "session", "dialogue", "split")]
     return Dataset(

@@ -7,7 +7,7 @@ table of runs, train it, select on validation, measure, write.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,11 @@ from amber_heads import results as files
 from amber_heads.data import Dataset
 from amber_heads.folds import Fold
 from amber_heads.leakage import shared_only
+from amber_heads.options import FitConfig, GridConfig, RunSettings, told
 from amber_heads.preparation import Guard, Prepared, guard, prepare
-from amber_heads.settings import (
-    FitConfig,
-    GridConfig,
-    RunSettings,
-)
 
 if TYPE_CHECKING:
+    from amber_heads.material import Material
     from amber_heads.training import Training
 
 Progress = Callable[[str, int, int], None]
@@ -81,7 +78,7 @@ def run_experiment(
     command = "grid" if isinstance(config, GridConfig) else "fit"
     former = files.read_config(config_file, command=command) if config_file else None
     prepared = prepare(config, origins)
-    fingerprint = prepared.dataset.fingerprint
+    fingerprint = prepared.fingerprint
     description = files.make_config(
         command, _plain(prepared.config), fingerprint=fingerprint, version=amber_version()
     )
@@ -140,7 +137,7 @@ def _measured(
         "runs.csv": files.csv_bytes(figures.run_rows(found)),
         "curves.csv": files.csv_bytes(figures.curve_rows(found)),
         "predictions.h5": _predictions(dataset, found, by_fold),
-        **_model(prepared.config, dataset, training.material, found, by_fold),
+        **_model(prepared, training.material, found, by_fold),
         **_tables(summary),
     }
     progress("measuring", 1, 1)
@@ -168,14 +165,14 @@ def _summary(
         "protocol": config.protocol,
         "classes": list(dataset.classes),
         "heads": list(found.heads),
-        "encoders": dict(dataset.encoders),
+        "encoders": _encoders(prepared),
         "seeds": list(found.seeds),
         "folds": [_described(fold) for fold in folds],
         "test_sets": list(found.test_sets),
         "axes": [name for name, _ in getattr(config, "grid", ())],
         "configurations": [
             {
-                "settings": asdict(one),
+                "settings": told(one),
                 "judged_by": judging_head(one, found.heads),
                 "selected_in_folds": [f for f, c in enumerate(choice) if c == number],
                 "heads": found.chosen([one] * len(folds)),
@@ -186,7 +183,7 @@ def _summary(
             "how": getattr(config, "select", "nested") if len(settings) > 1 else "single",
             "by": f"validation {getattr(config, 'select_by', 'js')}",
             "edges": at_the_edge(settings, choice),
-            "settings": [asdict(one) for one in chosen],
+            "settings": [told(one) for one in chosen],
             "heads": found.chosen(chosen),
             "judged_by": [judging_head(one, found.heads) for one in chosen],
             "judged": found.figures(_judged(found, chosen)),
@@ -199,6 +196,16 @@ def _summary(
         "notes": list(prepared.notes),
         "warnings": list(leaks.warnings),
     }
+
+
+def _encoders(prepared: Prepared) -> dict[str, Any]:
+    """By modality, the entry's name; a list of them where the encoder is an axis."""
+    axes: dict[str, list[str]] = {}
+    for pairs in prepared.datasets:
+        for modality, name in pairs:
+            axes.setdefault(modality, []).append(name)
+    several = {modality: list(dict.fromkeys(names)) for modality, names in axes.items()}
+    return {**prepared.dataset.encoders, **several}
 
 
 def _judged(found: Any, by_fold: Sequence[RunSettings]) -> Any:
@@ -246,15 +253,15 @@ def _predictions(dataset: Dataset, found: Any, by_fold: Sequence[RunSettings]) -
 
 
 def _model(
-    config: FitConfig,
-    dataset: Dataset,
-    material: Any,
+    prepared: Prepared,
+    material_of: Callable[[RunSettings], Material],
     found: Any,
     by_fold: Sequence[RunSettings],
 ) -> dict[str, bytes]:
     """The selected weights of every fold and seed, and what is needed to use them again."""
     tensors: dict[str, np.ndarray] = {}
     for f, settings in enumerate(by_fold):
+        material = material_of(settings)
         architecture = material.architecture(settings.hidden)
         for seed in found.seeds:
             row = found.result(settings, f, seed).parameters
@@ -264,29 +271,36 @@ def _model(
         for m, modality in enumerate(material.modalities):
             tensors[f"fold{f}/{modality}.mean"] = material.standardization.mean[m][f].numpy()
             tensors[f"fold{f}/{modality}.scale"] = material.standardization.scale[m][f].numpy()
+    modalities = [_modalities(prepared.datasets[one.encoders]) for one in by_fold]
     description = {
         "format": files.FORMAT,
         "format_version": files.FORMAT_VERSION,
-        "classes": list(dataset.classes),
+        "classes": list(prepared.dataset.classes),
         "heads": list(found.heads),
         "seeds": list(found.seeds),
         "folds": [fold.name for fold in found.folds],
-        "settings": [asdict(one) for one in by_fold],
-        "standardize": config.standardize,
-        "modalities": [
-            {
-                "name": name,
-                "dimension": int(dataset.inputs[name].shape[1]),
-                "entry": dataset.encoders[name],
-                **dataset.encoder_attributes[name],
-            }
-            for name in dataset.inputs
-        ],
+        "settings": [told(one) for one in by_fold],
+        "standardize": prepared.config.standardize,
+        # One list for all folds, but where each may have encoders of its own.
+        "modalities": modalities if len(prepared.datasets) > 1 else modalities[0],
     }
     return {
         "model.safetensors": files.model_bytes(tensors),
         "model.json": files.json_bytes(description),
     }
+
+
+def _modalities(dataset: Dataset) -> list[dict[str, Any]]:
+    """What a model reads: each modality's entry, and how it was made."""
+    return [
+        {
+            "name": name,
+            "dimension": int(vectors.shape[1]),
+            "entry": dataset.encoders[name],
+            **dataset.encoder_attributes[name],
+        }
+        for name, vectors in dataset.inputs.items()
+    ]
 
 
 def _tables(summary: Mapping[str, Any]) -> dict[str, bytes]:

@@ -154,15 +154,19 @@ def _planned(
     except KeyboardInterrupt:
         store.leave(table)
         if kept := sum(run in store for run in runs):
-            raise InterruptError(
-                f"interrupted; {kept} of {len(runs)} runs are kept, and the same command goes on",
-                status=130,
-            ) from None
+            raise interrupted(kept, len(runs)) from None
         raise
     except BaseException:
         store.leave(table)
         raise
     store.forget_plan(table)
+
+
+def interrupted(kept: int, number: int) -> InterruptError:
+    """What Ctrl-C leaves of a number of runs."""
+    return InterruptError(
+        f"interrupted; {kept} of {number} runs are kept, and the same command goes on", status=130
+    )
 
 
 def _size(material: Material, budget: int | None, workers: int) -> Callable[[Sequence[Run]], int]:

@@ -8,7 +8,7 @@ here imports torch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,6 +33,9 @@ MetricName = Literal[
     "ece_soft",
     "brier",
 ]
+
+#: (modality, entry of the cache), in the modalities' order.
+Encoders = tuple[tuple[str, str], ...]
 
 LossName = Literal["amber2", "cb-ce", "soft-ce", "kl", "js"]
 
@@ -175,7 +178,12 @@ class OverviewConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """One row's settings; None where the loss does not listen to one."""
+    """One row's settings; None where the loss does not listen to one.
+
+    Attributes:
+        encoders: Of the modalities whose encoder is an axis, in their order; the others' are the
+            same in every row.
+    """
 
     loss: str
     student: str | None
@@ -192,10 +200,23 @@ class RunSettings:
     batch_size: int
     epochs: int
     patience: int
+    encoders: Encoders = ()
 
 
 #: The axes that `amber grid` has by itself, from the paper's section 4.2.
 DEFAULT_GRID: tuple[tuple[str, str], ...] = (("lambda_mai", "0.3,0.5,0.7"), ("kappa", "2,4,8"))
+
+
+def encoder_axis(modality: str) -> str:
+    """The axis of a grid along which a modality's encoder changes: "audio_encoder"."""
+    return modality.replace("-", "_") + "_encoder"
+
+
+def told(settings: RunSettings) -> dict[str, Any]:
+    """A row's settings as files have them: one entry a setting, and one an axis of encoders."""
+    plain = asdict(settings)
+    del plain["encoders"]
+    return {**plain, **{encoder_axis(modality): name for modality, name in settings.encoders}}
 
 
 def heads_of(modalities: Sequence[str]) -> tuple[str, ...]:

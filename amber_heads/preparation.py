@@ -10,15 +10,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from amber_cache.store import open_cache
+from amber_cache.errors import CacheError, ConfigError
+from amber_cache.store import Cache, data_hash, open_cache, text_array
 from amber_heads.agreement import entropy_per_utterance
+from amber_heads.axes import encoders_without_axes, parse_axes, refuse_twins
 from amber_heads.checks import check_smoothing
-from amber_heads.data import Dataset, load_dataset
+from amber_heads.data import Dataset, load_datasets
 from amber_heads.folds import Fold, absent_test_sets, make_folds
 from amber_heads.groups import GROUPED, Groups, group_by
 from amber_heads.leakage import measure_leakage
 from amber_heads.leakage_words import leakage_block, leakage_warnings
-from amber_heads.settings import FitConfig, complete, complete_fold_seed, expand
+from amber_heads.options import Encoders, encoder_axis
+from amber_heads.settings import (
+    FitConfig,
+    GridConfig,
+    complete,
+    complete_fold_seed,
+    expand,
+)
 from amber_heads.subset import parse_subset, subset_texts
 
 
@@ -27,13 +36,25 @@ class Prepared:
     """A configuration without gaps, and what it trains on.
 
     Attributes:
+        datasets: By the encoders that a run's settings name: the same utterances through them.
         notes: What was done that the user did not ask for in so many words, one line each.
     """
 
     config: FitConfig
-    dataset: Dataset
+    datasets: Mapping[Encoders, Dataset]
     folds: tuple[Fold, ...]
     notes: tuple[str, ...]
+
+    @property
+    def dataset(self) -> Dataset:
+        """The first; all others differ in their encoders and inputs alone."""
+        return next(iter(self.datasets.values()))
+
+    @property
+    def fingerprint(self) -> str:
+        """The data's; where there are several, of all their vectors."""
+        found = [one.fingerprint for one in self.datasets.values()]
+        return found[0] if len(found) == 1 else data_hash(text_array(found))
 
 
 @dataclass(frozen=True)
@@ -68,11 +89,13 @@ def prepare(config: FitConfig, origins: Mapping[str, int]) -> Prepared:
     """
     with open_cache(config.cache) as cache:
         config = complete(config, origins, protocol=cache.protocol, modalities=cache.modalities)
+        config = _with_entries(config, cache)
         subset = parse_subset(config.subset, cache.utterances)
-        dataset = load_dataset(
+        combinations = list(dict.fromkeys(one.encoders for one in expand(config)))
+        datasets = load_datasets(
             cache,
+            combinations=[dict(config.encoder) | dict(one) for one in combinations],
             modalities=config.modalities,
-            encoders=dict(config.encoder),
             classes=str(config.classes),
             keep=str(config.keep),
             raters=str(config.raters),
@@ -80,6 +103,7 @@ def prepare(config: FitConfig, origins: Mapping[str, int]) -> Prepared:
             subset=subset,
         )
         splits = cache.utterances.split
+    dataset = datasets[0]
     for settings in expand(config):
         check_smoothing(settings, num_classes=len(dataset.classes))
     kind = str(config.folds)
@@ -87,10 +111,11 @@ def prepare(config: FitConfig, origins: Mapping[str, int]) -> Prepared:
     num_groups = None if groups is None else len(set(groups.names))
     config = complete_fold_seed(config, origins, num_groups=num_groups)
     # The entries by name: the cache may hold more of them when this is run again.
-    encoder = tuple(dataset.encoders.items())
+    encoder = encoders_without_axes(tuple(dataset.encoders.items()), parse_axes(config))
     config = replace(config, encoder=encoder, subset=subset_texts(subset))
     notes = _notes(kind, groups, absent_test_sets(splits, dataset.columns["split"]))
-    return Prepared(config, dataset, _folds(config, dataset), notes)
+    by_encoders = dict(zip(combinations, datasets, strict=True))
+    return Prepared(config, by_encoders, _folds(config, dataset), notes)
 
 
 def guard(prepared: Prepared) -> Guard:
@@ -105,6 +130,28 @@ def guard(prepared: Prepared) -> Guard:
             leakage_warnings(leakage, folds=str(config.folds), modalities=config.modalities)
         ),
     )
+
+
+def _with_entries(config: FitConfig, cache: Cache) -> FitConfig:
+    """The grid with the entries that its axes of encoders mean, by their names in the cache."""
+    if not isinstance(config, GridConfig):
+        return config
+    axes, grid = parse_axes(config), dict(config.grid)
+    for modality in config.modalities:
+        axis = encoder_axis(modality)
+        if axis in axes:
+            key = axis.replace("_", "-")
+            entries = [_entry(cache, modality, one, key=key) for one in axes[axis]]
+            refuse_twins(key, entries)
+            grid[axis] = ",".join(entries)
+    return replace(config, grid=tuple(grid.items()))
+
+
+def _entry(cache: Cache, modality: str, name: str, *, key: str) -> str:
+    try:
+        return cache.entry(modality, name).name
+    except CacheError as error:
+        raise ConfigError(f"--grid {key}={name}: {error}") from None
 
 
 def _folds(config: FitConfig, dataset: Dataset) -> tuple[Fold, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from amber_heads.options import RunSettings, told
 from amber_heads.outputs import Outputs, StoredOutputs
-from amber_heads.settings import RunSettings
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Run:
     @cached_property
     def name(self) -> str:
         """A short name that depends on the run alone: sixteen hexadecimal digits."""
-        described = {**asdict(self.settings), "fold": self.fold, "seed": self.seed}
+        described = {**told(self.settings), "fold": self.fold, "seed": self.seed}
         text = json.dumps(described, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

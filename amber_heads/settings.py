@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from amber_cache.errors import ConfigError
 from amber_cache.records import Listing
-from amber_heads.axes import axis_text, parse_axes
+from amber_heads.axes import axis_text, encoder_levels, encoders_without_axes, parse_axes
 from amber_heads.checks import check_folds, check_run, flag
 from amber_heads.options import (
     DEFAULT_GRID,
@@ -24,6 +24,7 @@ from amber_heads.options import (
     GridConfig,
     OverviewConfig,
     RunSettings,
+    encoder_axis,
     heads_of,
 )
 
@@ -93,11 +94,13 @@ def complete(
         )
     config = _complete_precision(config)
     config = complete_policy(config, protocol)
+    levels = encoder_levels(config, origins)
     config = _complete_modalities(config, modalities)
-    axes = _axes(config, origins)
+    axes = _axes(config, {**origins, **levels})
     dropped = _refuse_or_drop(config, axes, origins)
     axes = {name: values for name, values in axes.items() if name not in dropped}
-    config = replace(config, **{name: _DEFAULTS[name] for name in {*dropped, *axes}})
+    config = replace(config, **{name: _DEFAULTS[name] for name in {*dropped, *axes} & {*_DEFAULTS}})
+    config = replace(config, encoder=encoders_without_axes(config.encoder, axes))
     config = replace(config, **_loss_gaps(config, axes), seeds=_listed(parse_seeds(config.seeds)))
     if isinstance(config, GridConfig):
         grid = tuple((name, ",".join(map(axis_text, values))) for name, values in axes.items())
@@ -139,10 +142,11 @@ def expand(config: FitConfig) -> tuple[RunSettings, ...]:
     Cells that differ only in what their loss does not listen to are one cell.
     """
     axes = parse_axes(config)
+    modalities = {encoder_axis(one): one for one in config.modalities}
     cells: list[dict[str, Any]] = [{name: getattr(config, name) for name in RUN_SETTINGS}]
     for name, values in axes.items():
         cells = [{**cell, name: value} for cell in cells for value in values]
-    return tuple(dict.fromkeys(_run_settings(cell) for cell in cells))
+    return tuple(dict.fromkeys(_run_settings(cell, modalities) for cell in cells))
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -248,11 +252,12 @@ def _axes(config: FitConfig, origins: Mapping[str, int]) -> dict[str, tuple[Any,
         level, level_of_grid = origins.get(name, 0), origins.get("grid", 0)
         if level <= FILE_LEVEL:  # what amber.toml sets for every command takes no axis away
             continue
-        fixed = getattr(config, name) != _DEFAULTS[name]
+        fixed = name not in RUN_SETTINGS or getattr(config, name) != _DEFAULTS[name]
         if level > level_of_grid if config.grid else fixed:
             del axes[name]
         elif level == level_of_grid and fixed:
-            raise ConfigError(f"{flag(name)} and --grid {flag(name)[2:]}=... disagree")
+            option = flag(name) if name in _DEFAULTS else "--encoder"
+            raise ConfigError(f"{option} and --grid {flag(name)[2:]}=... disagree")
     return axes
 
 
@@ -324,7 +329,7 @@ def _default_expert_loss(student: str | None) -> float:
     return 0.0 if student in (None, FUSION) else 1.0
 
 
-def _run_settings(cell: Mapping[str, Any]) -> RunSettings:
+def _run_settings(cell: Mapping[str, Any], modalities: Mapping[str, str]) -> RunSettings:
     heard = LOSS_SETTINGS[cell["loss"]]
     values = {n: cell[n] for n in RUN_SETTINGS}
     for name in LOSS_SETTINGS["amber2"]:
@@ -336,4 +341,5 @@ def _run_settings(cell: Mapping[str, Any]) -> RunSettings:
         values["expert_loss"] = _default_expert_loss(values["student"])
     if values["lambda_mai"] == 0:  # cells that differ in what it silences are one
         values |= {name: _LOSS_DEFAULTS[name] for name in ("kappa", "attach_weights")}
-    return RunSettings(**values)
+    encoders = tuple((m, cell[axis]) for axis, m in modalities.items() if axis in cell)
+    return RunSettings(**values, encoders=encoders)

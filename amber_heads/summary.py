@@ -16,8 +16,8 @@ from jaxtyping import Float
 from amber_heads.floors import FLOORS, floor_prediction
 from amber_heads.folds import Fold
 from amber_heads.metrics import METRICS, evaluate
+from amber_heads.options import RunSettings, told
 from amber_heads.runs import RunResult
-from amber_heads.settings import RunSettings
 
 #: (test set, seed number, fold number) -> (n, C) for that fold's test utterances.
 Predictor = Callable[[str, int, int], Float[np.ndarray, "test class"]]
@@ -114,13 +114,12 @@ def run_rows(results: Results) -> list[dict[str, object]]:
         run, fold = result.run, results.folds[result.run.fold]
         parts = {"validation": (fold.validation, result.validation)}
         parts |= {name: (fold.tests[name], p) for name, p in result.tests.items()}
-        settings = {name: getattr(run.settings, name) for name in run.settings.__slots__}
         for number, head in enumerate(results.heads):
             for split, (index, prediction) in parts.items():
                 rows.append(
                     {
                         "run": run.name,
-                        **settings,
+                        **told(run.settings),
                         "fold": run.fold,
                         "seed": run.seed,
                         "head": head,

@@ -104,7 +104,11 @@ def grid_table(summary: Mapping[str, Any], test: str = "test") -> Table:
     rows += [(name, *blank, *figures) for name, *figures in _floor_rows(summary, test)]
     return Table(
         title=_heading(summary, "Hyper-parameters", test),
-        columns=(*(_AXES.get(name, name) for name in axes), "selected", *_columns(SHOWN)),
+        columns=(
+            *(_AXES.get(name, name.replace("_encoder", " encoder")) for name in axes),
+            "selected",
+            *_columns(SHOWN),
+        ),
         rows=tuple(rows),
         notes=(*_grid_notes(summary), *_notes(summary)),
         num_keys=len(axes) + 1,
@@ -227,7 +231,7 @@ def heading_mark(corpus: str) -> str:
 
 def _heading(summary: Mapping[str, Any], title: str, test: str) -> str:
     corpus = summary["corpus"] or "a corpus without a name"
-    encoders = ", ".join(f"{key}={value}" for key, value in summary["encoders"].items())
+    encoders = ", ".join(f"{key}={_either(one)}" for key, one in summary["encoders"].items())
     losses = dict.fromkeys(one["settings"]["loss"] for one in summary["configurations"])
     which = f", {test}" if len(summary["test_sets"]) > 1 else ""
     return (
@@ -338,6 +342,10 @@ def _notes(summary: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'s' * (count != 1)}"
+
+
+def _either(names: str | Sequence[str]) -> str:
+    return names if isinstance(names, str) else " or ".join(names)
 
 
 def _setting(value: object) -> str:

@@ -18,8 +18,10 @@ import torch
 
 from amber_cache.errors import ConfigError
 from amber_cache.store import data_hash
+from amber_heads.combinations import Combinations
+from amber_heads.data import Dataset
 from amber_heads.folds import Fold
-from amber_heads.grid import make_table, table_name, train_table
+from amber_heads.grid import make_table
 from amber_heads.material import Material
 from amber_heads.preparation import Prepared
 from amber_heads.processes import Processes
@@ -68,17 +70,20 @@ class Training:
         choice: Which of `settings` each fold's test part is judged with.
     """
 
-    material: Material
+    trained: Combinations
     settings: tuple[RunSettings, ...]
     seeds: tuple[int, ...]
     heads: tuple[str, ...]
     results: tuple[RunResult, ...]
     choice: tuple[int, ...]
-    store: TrainedRuns
+
+    def material(self, settings: RunSettings) -> Material:
+        """What some settings' runs were trained on."""
+        return self.trained.material(settings.encoders)
 
     def finish(self) -> None:
         """The run directory has the parameters that it needs."""
-        self.store.drop_parameters()
+        self.trained.drop_parameters()
 
 
 def train(prepared: Prepared, how: How, progress: Progress) -> Training:
@@ -95,20 +100,14 @@ def train(prepared: Prepared, how: How, progress: Progress) -> Training:
         raise ConfigError(f"--memory is {how.memory_gib}; it must be positive, in GiB")
     how.processes.number(device)  # refuses before anything is read
     with _arithmetic(config):
-        material = Material(
-            prepared.dataset,
-            folds,
-            standardize=config.standardize,
-            device=device,
-            product_dtype=torch.bfloat16 if config.precision == "bfloat16" else None,
-        )
+        trained = _combinations(prepared, how, device)
         if any(one.loss == "cb-ce" for one in settings):
-            _ = material.class_weights  # refuses data that give none before anything is told
-        store = TrainedRuns(how.place / KEPT / _name(prepared))
+            # Refuses data that give none before anything is told.
+            _ = trained.material(settings[0].encoders).class_weights
         table = make_table(settings, num_folds=len(folds), seeds=seeds)
         if how.anew:
-            store.start_anew(table_name(table), table)
-        results = _results(table, material, store, how, progress)
+            trained.start_anew(table)
+        results = _results(table, trained, how, progress)
         choice = select(
             results,
             settings=settings,
@@ -119,34 +118,50 @@ def train(prepared: Prepared, how: How, progress: Progress) -> Training:
             target=prepared.dataset.target,
             folds=folds,
         )
-        _again(table, [settings[one] for one in choice], material, store, how, progress)
-    results = [store.result(run) for run in table]
-    return Training(material, settings, seeds, heads, tuple(results), choice, store)
+        _again(table, [settings[one] for one in choice], trained, how, progress)
+    results = [trained.result(run) for run in table]
+    return Training(trained, settings, seeds, heads, tuple(results), choice)
+
+
+def _combinations(prepared: Prepared, how: How, device: str) -> Combinations:
+    config = prepared.config
+
+    def make(dataset: Dataset) -> Material:
+        return Material(
+            dataset,
+            prepared.folds,
+            standardize=config.standardize,
+            device=device,
+            product_dtype=torch.bfloat16 if config.precision == "bfloat16" else None,
+        )
+
+    stores = {
+        encoders: TrainedRuns(how.place / KEPT / _name(prepared, dataset))
+        for encoders, dataset in prepared.datasets.items()
+    }
+    return Combinations(prepared.datasets, stores, make)
 
 
 def _results(
-    runs: Sequence[Run], material: Material, store: TrainedRuns, how: How, progress: Progress
+    runs: Sequence[Run], trained: Combinations, how: How, progress: Progress
 ) -> list[RunResult]:
     budget = None if how.memory_gib is None else int(how.memory_gib * 2**30)
-    return train_table(
-        runs, material, store=store, budget=budget, processes=how.processes, progress=progress
-    )
+    return trained.train(runs, budget=budget, processes=how.processes, progress=progress)
 
 
 def _again(
     table: Sequence[Run],
     by_fold: Sequence[RunSettings],
-    material: Material,
-    store: TrainedRuns,
+    trained: Combinations,
     how: How,
     progress: Progress,
 ) -> None:
     """Train chosen runs once more whose parameters a former command dropped."""
     chosen = [run for run in table if run.settings == by_fold[run.fold]]
-    missing = [run for run in chosen if not store.has_parameters(run)]
+    missing = [run for run in chosen if not trained.has_parameters(run)]
     if missing:
-        store.forget(missing)
-        _results(missing, material, store, how, progress)
+        trained.forget(missing)
+        _results(missing, trained, how, progress)
 
 
 @contextmanager
@@ -160,12 +175,12 @@ def _arithmetic(config: FitConfig) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = before
 
 
-def _name(prepared: Prepared) -> str:
+def _name(prepared: Prepared, dataset: Dataset) -> str:
     config = prepared.config
     told = [
         ENGINE_VERSION,
         torch.__version__,
-        prepared.dataset.fingerprint,
+        dataset.fingerprint,
         [_parts(fold) for fold in prepared.folds],
         config.standardize,
         config.precision,
