@@ -46,6 +46,11 @@ _LOGGED_SIZE = re.compile(r": (\d+) \(should be (\d+)\)")
 
 _BLOCK_FRAMES = 1 << 20
 
+_RESAMPLING_QUALITY = "HQ"
+
+#: What resamples, as a cache records it.
+RESAMPLER = f"soxr {soxr.__version__} {_RESAMPLING_QUALITY}"
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -105,7 +110,8 @@ def load(segment: Segment, *, sampling_rate_hz: Hertz) -> Float[np.ndarray, " sa
     if (loudest := float(np.abs(mono).max(initial=0))) > MAX_AMPLITUDE:
         raise UtteranceError(f"{name} holds samples of {loudest:.0e}, which is no sound")
     if segment.sampling_rate_hz != sampling_rate_hz:
-        mono = soxr.resample(mono, segment.sampling_rate_hz, sampling_rate_hz, quality="HQ")
+        rates = segment.sampling_rate_hz, sampling_rate_hz
+        mono = soxr.resample(mono, *rates, quality=_RESAMPLING_QUALITY)
     return np.ascontiguousarray(mono, dtype=np.float32)
 
 

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+#: Share of a plan that may be padding, as long as batches of several can be had for less.
+MAX_PADDED_SHARE = 0.05
+
 
 def plan_batches(
     lengths: Sequence[int] | np.ndarray, *, budget: int
@@ -40,6 +43,29 @@ def plan_batches(
         batches.append(tuple(order[start : start + count].tolist()))
         start += count
     return tuple(batches)
+
+
+def plan_with_little_padding(
+    lengths: Sequence[int], *, budget: int, most: float = MAX_PADDED_SHARE
+) -> tuple[int, tuple[tuple[int, ...], ...]]:
+    """The budget, halved until little is padded, and its batches.
+
+    A large corpus has neighbours of nearly the same length for any budget; in a small one a batch
+    of many would be padded far. A budget under two of the longest item is not halved any more.
+
+    Raises:
+        ValueError: The budget is not positive.
+
+    Examples:
+        >>> plan_with_little_padding([10, 9, 5, 5], budget=40)
+        (20, ((0, 1), (2, 3)))
+    """
+    longest = max(lengths, default=0)
+    while True:
+        batches = plan_batches(lengths, budget=budget)
+        if budget < 2 * longest or padded_share(lengths, batches) <= most:
+            return budget, batches
+        budget //= 2
 
 
 def padded_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:

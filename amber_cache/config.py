@@ -18,13 +18,37 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NewType,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from amber_cache.errors import ConfigError
 from amber_cache.records import Listing
 
 #: `modality=name` pairs, as `--encoder` takes them.
 Pairs = tuple[tuple[str, str], ...]
+
+#: An encoder, as the user names it: a hub id, a local folder, or a built-in name.
+EncoderName = NewType("EncoderName", str)
+
+#: `modality=encoder` pairs of which one modality may have several.
+Encoders = tuple[tuple[str, EncoderName], ...]
+
+#: The number of a layer; -1 is the last.
+Layer = NewType("Layer", int)
+
+#: Layers as `--layer` takes them: "6", "0,6,12"; none stands for all of them.
+Layers = tuple[Layer, ...]
+
+ALL_LAYERS: Layers = ()
 
 CORPUS_HELP = (
     "which reader: demo, manifest, iemocap, msp-podcast, crema-d, audformat or audformat:LABELS"
@@ -57,14 +81,21 @@ class ExtractConfig:
     root: Annotated[Path | None, ROOT_HELP] = None
     votes_file: Annotated[Path | None, "the votes, where they are not beside the manifest"] = None
     cache: Annotated[Path, "the cache to write or to add to"] = Path("data/cache.h5")
-    encoder: Annotated[Pairs, "MODALITY=NAME: a hub id, a local folder, mel or hash"] = ()
+    encoder: Annotated[
+        Encoders, "a hub id, a local folder, mel or hash; repeatable, for one modality too"
+    ] = ()
     audio_encoder: Annotated[str | None, "short for --encoder audio=NAME"] = None
     text_encoder: Annotated[str | None, "short for --encoder text=NAME"] = None
-    layer: Annotated[int, "which layer's output; -1 is the last, 0 the input embedding"] = -1
+    layer: Annotated[
+        Layers, "which layer's output: -1 the last, 0 the input embedding; a list 0,6,12, or all"
+    ] = (Layer(-1),)
     pooling: Annotated[Literal["mean", "mean-std", "first"], "frames to one vector"] = "mean"
     precision: Annotated[
         Literal["float32", "bfloat16", "float16", "tf32"], "arithmetic of the encoder"
     ] = "float32"
+    check: Annotated[
+        int, "utterances that are computed again at the end, alone and in float32; 0 for none"
+    ] = 4
     device: Annotated[str, "cpu, cuda or cuda:1"] = "cpu"
     gpu: Annotated[bool, "short for --device cuda"] = False
     shard: Annotated[str | None, "K/N: only that part of all batches; amber merge joins them"] = (
@@ -118,7 +149,7 @@ class Setting:
     @property
     def is_repeatable(self) -> bool:
         """Whether its option may stand several times."""
-        return self.kind in (Pairs, Listings)
+        return self.kind in (Pairs, Encoders, Listings)
 
     @property
     def metavar(self) -> str | None:
@@ -128,6 +159,7 @@ class Setting:
         if get_origin(self.bare_kind) is Literal:
             return "[" + "|".join(get_args(self.bare_kind)) + "]"
         names = {int: "N", float: "NUMBER", Path: "PATH", Pairs: "NAME=VALUE"}
+        names |= {Encoders: "MODALITY=NAME", Layers: "N,...|all"}
         return names.get(self.bare_kind, "TEXT")
 
     @property
@@ -135,7 +167,10 @@ class Setting:
         """Its help, with the default where there is a plain one."""
         if self.default in (None, (), "") or self.is_switch:
             return self.help
-        return f"{self.help} [default: {self.default}]"
+        default = self.default
+        if isinstance(default, tuple):
+            default = ",".join(map(str, default))
+        return f"{self.help} [default: {default}]"
 
 
 def with_shards_cache(config: ExtractConfig, *, is_cache_given: bool) -> ExtractConfig:
@@ -217,6 +252,10 @@ def coerce(kind: Any, value: object) -> Any:
         return _choice(get_args(kind), value)
     if kind == Pairs:
         return _pairs(value)
+    if kind == Encoders:
+        return _encoders(value)
+    if kind == Layers:
+        return _layers(value)
     if kind == Listings:
         return _listings(value)
     if origin is tuple:
@@ -256,24 +295,27 @@ def _settle_encoders(
     origins: dict[str, Origin],
     sources: Sequence[tuple[Origin, str, Mapping[str, object]]],
 ) -> None:
-    """Let the nearest source name each modality's encoder, by the long form or the short.
+    """Let the nearest source name each modality's encoders, by the long form or the short.
 
-    Where a pair came from is added to the origins as `encoder.MODALITY`.
+    Where they came from is added to the origins as `encoder.MODALITY`.
     """
-    pairs: dict[str, tuple[str, Origin]] = {}
+    named: dict[str, tuple[list[str], Origin]] = {}
     for origin, place, given in sources:  # nearest first
+        here: dict[str, list[str]] = {}
         for modality, name in _coerced(setting, given.get("encoder", ()), origin, place):
-            pairs.setdefault(modality, (name, origin))
-    for modality in list(pairs):
-        short, origin = f"{modality}_encoder", pairs[modality][1]
+            here.setdefault(modality, []).append(name)
+        for modality, names in here.items():
+            named.setdefault(modality, (names, origin))
+    for modality in list(named):
+        short, origin = f"{modality}_encoder", named[modality][1]
         if values.get(short) is None or origins[short] == origin:
             continue  # only one of them is there, or both are as near: who reads them compares
         if origins[short] > origin:
-            del pairs[modality]
+            del named[modality]
         else:
             values[short] = None
-    values["encoder"] = tuple((modality, name) for modality, (name, _) in pairs.items())
-    origins |= {f"encoder.{modality}": origin for modality, (_, origin) in pairs.items()}
+    values["encoder"] = tuple((one, name) for one, (names, _) in named.items() for name in names)
+    origins |= {f"encoder.{modality}": origin for modality, (_, origin) in named.items()}
 
 
 def _from_environment(config_type: type, environ: Mapping[str, str]) -> dict[str, object]:
@@ -339,8 +381,28 @@ def _items(value: object) -> list[object]:
 
 
 def _pairs(value: object) -> Pairs:
+    found = _all_pairs(value, of_list=_paired)
+    if len(dict(found)) < len(found):
+        raise ValueError("one name is given twice")
+    return found
+
+
+def _encoders(value: object) -> Encoders:
+    """Pairs of which one name may come several times; in a table, its value is a list then."""
+    found = list(_all_pairs(value, of_list=lambda item: item))
+    pairs = [
+        (modality, EncoderName(str(one)))
+        for modality, item in found
+        for one in (item if isinstance(item, list | tuple) else [item])
+    ]
+    if twice := [f"{one}={name}" for one, name in pairs if pairs.count((one, name)) > 1]:
+        raise ValueError(f"{twice[0]} is given twice")
+    return tuple(pairs)
+
+
+def _all_pairs(value: object, *, of_list: Callable[[object], Any]) -> tuple[tuple[str, Any], ...]:
     if isinstance(value, Mapping):
-        return tuple((str(key), _paired(item)) for key, item in value.items())
+        return tuple((str(key), of_list(item)) for key, item in value.items())
     given = [value] if isinstance(value, str) else value
     if not isinstance(given, list | tuple):
         raise ValueError(f"{value!r} is not of the form NAME=VALUE")
@@ -350,10 +412,18 @@ def _pairs(value: object) -> Pairs:
         for item in given
         for part in (re.split(r",(?=[\w -]+=)", item) if isinstance(item, str) else [item])
     ]
-    pairs = dict(_pair(text) for text in texts)
-    if len(pairs) < len(texts):
-        raise ValueError("one name is given twice")
-    return tuple(pairs.items())
+    return tuple(_pair(text) for text in texts)
+
+
+def _layers(value: object) -> Layers:
+    if isinstance(value, str) and value.strip() == "all":
+        return ALL_LAYERS
+    layers = tuple(Layer(_integer(item)) for item in _items(value))
+    if not layers:
+        raise ValueError("no layer is named; give numbers, or all")
+    if twice := [layer for layer in layers if layers.count(layer) > 1]:
+        raise ValueError(f"layer {twice[0]} is given twice")
+    return layers
 
 
 def _paired(value: object) -> str:

@@ -10,15 +10,16 @@ utterance is encoded, and where nothing is to be done, no encoder is loaded.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 from amber_cache.completion import completed, with_failures
 from amber_cache.config import ExtractConfig
-from amber_cache.errors import InterruptError
+from amber_cache.errors import ConfigError, InterruptError
 from amber_cache.former import is_same
 from amber_cache.interrupt import Stop, Stopped, stop_signals
 from amber_cache.job import Job
-from amber_cache.loading import LoadedEntry, builtin_notes, chosen_device, load_entry
+from amber_cache.loading import LoadedEntry, chosen_device, load_entries
 from amber_cache.planning import (
     make_plan,
     parse_shard,
@@ -30,9 +31,17 @@ from amber_cache.planning import (
     took_its_place,
 )
 from amber_cache.progress import Progress, no_progress
-from amber_cache.report import ExtractReport, make_report, pending_notes, summed_note
+from amber_cache.provenance import Check, described
+from amber_cache.report import (
+    ExtractReport,
+    checked_note,
+    make_report,
+    pending_notes,
+    summed_notes,
+)
 from amber_cache.store import DONE, Entry
 from amber_cache.task import Task, look, require_unchanged
+from amber_cache.wanted import builtin_notes
 
 __all__ = ["ExtractReport", "extract"]
 
@@ -77,6 +86,8 @@ def _extract(
     overwrite: bool,
 ) -> ExtractReport:
     device, shard = chosen_device(config), parse_shard(config.shard)
+    if config.check < 0:
+        raise ConfigError(f"--check {config.check}: must be 0 or more")
     if job.stands():
         job.lock()
         if not overwrite:  # else it is cleared away when the new one begins
@@ -88,18 +99,27 @@ def _extract(
         refuse_other_job(job, task)
     elif task.shard and task.former:
         refuse_other_shard(task)
-        return _finish(task, job, stop, [], is_settled=True)
+        return _finish(task, job, stop, [], {}, is_settled=True)
     elif not task.needs_encoders():
-        return _finish(task, job, stop, [])
+        return _finish(task, job, stop, _unchecked(config), {})
     with stop.patient():  # libraries take ill to being interrupted in their first imports
+        import amber_cache.checking as checking
         import amber_cache.running as running
     stop.check()
-    loaded = [load_entry(config, *item, device=_device(job, task)) for item in task.names.items()]
+    loaded = load_entries(task.wanted, device=_device(job, task), stop=stop.check)
     stop.check()
     notes = _begin(task, job, loaded)
-    job.reserve(task.content(job.plan), _entries(task, job))
+    job.reserve(task.content(job.plan), _entries(task, job, {}))
     running.run_job(job, loaded, task.found, stop=stop, progress=progress)
-    return _finish(task, job, stop, notes)
+    checks = checking.check_job(job, loaded, task.found, number=config.check, stop=stop)
+    return _finish(task, job, stop, notes, checks)
+
+
+def _unchecked(config: ExtractConfig) -> list[str]:
+    """What to tell where a check was asked for and nothing is encoded."""
+    if config.check in (0, ExtractConfig.check):
+        return []
+    return [f"--check {config.check}: nothing was encoded, so nothing was checked"]
 
 
 def _device(job: Job, task: Task) -> str:
@@ -118,32 +138,51 @@ def _begin(task: Task, job: Job, loaded: list[LoadedEntry]) -> list[str]:
     return []
 
 
-def _entries(task: Task, job: Job) -> tuple[Entry, ...]:
+def _entries(task: Task, job: Job, checks: Mapping[tuple[str, str], Check]) -> tuple[Entry, ...]:
     """All entries of the cache to be, as far as they are there."""
     entries = dict(task.carried)
     if job.plan is None:
-        for modality, key in task.keys.items():
-            entries[key] = with_failures(entries[key], task.found.sources[modality])
+        for one in task.wanted:
+            entries[one.key] = with_failures(entries[one.key], task.found.sources[one.modality])
     else:
         for plan, journal in zip(job.plan.entries, job.journals, strict=True):
             inputs, carried = task.found.sources[plan.modality], task.carried.get(plan.key)
-            entries[plan.key] = completed(plan, carried=carried, journal=journal, inputs=inputs)
+            entry = completed(plan, carried=carried, journal=journal, inputs=inputs)
+            entries[plan.key] = entry
+    for one in task.wanted:
+        entries[one.key] = described(
+            entries[one.key],
+            task.found.table,
+            inputs=task.inputs[one.modality],
+            check=checks.get(one.key, Check()),
+            former=task.carried.get(one.key),
+        )
     return tuple(entries.values())
 
 
 def _finish(
-    task: Task, job: Job, stop: Stop, notes: list[str], *, is_settled: bool = False
+    task: Task,
+    job: Job,
+    stop: Stop,
+    notes: list[str],
+    checks: Mapping[tuple[str, str], Check],
+    *,
+    is_settled: bool = False,
 ) -> ExtractReport:
     """Put the cache together if it is another than the one that is there."""
-    entries = tuple(task.carried.values()) if is_settled else _entries(task, job)
+    entries = tuple(task.carried.values()) if is_settled else _entries(task, job, checks)
     content, former = task.content(job.plan), task.former
     is_written = not is_settled and (
         former is None or not is_same((former.content, former.entries), (content, entries))
     )
-    encoded = {"/".join(key): 0 for key in task.keys.values()}
+    encoded = {"/".join(one.key): 0 for one in task.wanted}
+    told_of = {}
     for plan, journal in zip(job.plan.entries if job.plan else (), job.journals, strict=True):
         encoded["/".join(plan.key)] = int((journal.status == DONE).sum())
-        notes += summed_note(plan.key, journal.notes, task.found.table.id)
+        told_of[plan.key] = journal.notes
+        if plan.key in checks and plan.attrs["weights_sha256"]:
+            notes.append(checked_note(plan.key, checks[plan.key]))
+    notes += summed_notes(told_of, task.found.table.id)
     if is_written:
         job.lock()
         require_unchanged(task)
@@ -157,7 +196,13 @@ def _finish(
         *notes,
         *pending_notes(entries, is_shard=task.shard is not None),
     ]
-    used = [entry for entry in entries if entry.key in task.keys.values()]
+    keys = [one.key for one in task.wanted]
     return make_report(
-        task.config.cache, task.corpus, used, encoded=encoded, notes=told, written=is_written
+        task.config.cache,
+        task.corpus,
+        [entry for entry in entries if entry.key in keys],
+        encoded=encoded,
+        checked=checks,
+        notes=told,
+        written=is_written,
     )

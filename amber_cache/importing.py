@@ -157,6 +157,8 @@ def _entry_names(config: ImportConfig, origins: Mapping[str, Any]) -> dict[str, 
     for modality, _ in config.features:
         _check_modality(modality)
     given = dict(config.encoder)
+    if len(given) < len(config.encoder):
+        raise ConfigError("--encoder names two of one modality; features have one name")
     strangers = [name for name in given if name not in dict(config.features)]
     if strangers and origins.get("encoder", Origin.FLAG) != Origin.FILE:
         raise ConfigError(

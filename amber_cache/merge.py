@@ -21,6 +21,7 @@ from amber_cache.errors import CacheError, InterruptError
 from amber_cache.former import is_same
 from amber_cache.interrupt import Stopped, stop_signals
 from amber_cache.job import Job
+from amber_cache.provenance import merged_attrs
 from amber_cache.report import Failure, failures_of
 from amber_cache.store import PENDING, CacheContent, Entry, open_cache
 from amber_cache.task import PLAN_STAMP, SEEN_NS
@@ -172,7 +173,9 @@ def _refuse_wrong_set(parts: Sequence[_Part], *, partial: bool) -> None:
 def _combined(parts: Sequence[_Part], number: int) -> Entry:
     entries = [part.entries[number] for part in parts]
     try:
-        return combined(entries)
+        whole = combined(entries)
+        table = parts[0].content.utterances
+        return replace(whole, attrs=merged_attrs(whole, table, [one.attrs for one in entries]))
     except ValueError as error:
         identifier = parts[0].content.utterances.id[int(str(error))]
         raise CacheError(

@@ -47,16 +47,20 @@ def make_plan(task: Task, loaded: Sequence[LoadedEntry]) -> Plan:
     from amber_cache.encoding import plan_rows, pooled_width
 
     entries = []
+    planned: dict[tuple[object, ...], tuple[int, tuple[tuple[int, ...], ...]]] = {}
     for one in loaded:
         inputs = task.found.sources[one.modality]
         rows = rows_to_encode(task.carried.get(one.key), inputs)
-        budget, batches = plan_rows(rows, inputs, one.encoder)
+        same = id(one.encoder), tuple(rows)  # an encoder's layers mostly lack the same rows
+        if same not in planned:
+            planned[same] = plan_rows(rows, inputs, one.encoder)
+        budget, batches = planned[same]
         entries.append(
             EntryPlan(
                 modality=one.modality,
-                name=one.name,
+                name=one.wanted.name,
                 attrs=one.attrs,
-                width=pooled_width(one.encoder, one.attrs["pooling"]),
+                width=pooled_width(one.encoder, one.wanted.pooling),
                 budget=budget,
                 batches=batches,
             )
@@ -155,8 +159,8 @@ def refuse_other_shard(task: Task) -> None:
     }
     made = all(stamp.get(name) == value for name, value in wanted.items())
     if not made or not all(
-        key in task.carried and is_unchanged(task.config, task.names[one], task.carried[key].attrs)
-        for one, key in task.keys.items()
+        one.key in task.carried and is_unchanged(one, task.carried[one.key].attrs)
+        for one in task.wanted
     ):
         raise CacheError(
             f"--cache {task.config.cache}: holds something else than shard {wanted['shard']} of "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from amber_cache.provenance import Check
 from amber_cache.records import Corpus
 from amber_cache.sources import NO_TEXT
 from amber_cache.store import FAILED, PENDING, Entry
@@ -28,6 +29,7 @@ class ExtractReport:
 
     Attributes:
         encoded: New rows by entry, {"audio/mel": 300}; a job's that was interrupted, as one.
+        checked: What was computed again, alone and in float32, by entry.
         failures: Rows that failed, for other reasons than an empty text.
         num_without_text: Utterances without text, in a corpus that has text.
         num_without_votes: Utterances that nobody voted on.
@@ -39,6 +41,7 @@ class ExtractReport:
     corpus: str
     num_utterances: int
     encoded: Mapping[str, int]
+    checked: Mapping[str, Check]
     failures: tuple[Failure, ...]
     num_without_text: int
     num_without_votes: int
@@ -66,6 +69,7 @@ def make_report(
     entries: Sequence[Entry],
     *,
     encoded: Mapping[str, int],
+    checked: Mapping[tuple[str, str], Check],
     notes: Sequence[str],
     written: bool,
 ) -> ExtractReport:
@@ -75,6 +79,7 @@ def make_report(
         corpus=corpus.name,
         num_utterances=len(corpus.utterances),
         encoded=dict(encoded),
+        checked={"/".join(key): check for key, check in checked.items()},
         failures=failures_of(entries, [one.id for one in corpus.utterances]),
         num_without_text=sum(
             "text" in corpus.modalities and not one.text.strip() for one in corpus.utterances
@@ -86,13 +91,14 @@ def make_report(
 
 
 def failures_of(entries: Sequence[Entry], ids: Sequence[str] | np.ndarray) -> tuple[Failure, ...]:
-    """The rows that failed, for other reasons than an empty text."""
-    return tuple(
+    """The rows that failed, for other reasons than an empty text; several entries' same as one."""
+    failures = (
         Failure(ids[int(row)], entry.modality, str(entry.error[row]))
         for entry in entries
         for row in np.flatnonzero(entry.status == FAILED)
         if entry.error[row] != NO_TEXT
     )
+    return tuple(dict.fromkeys(failures))
 
 
 def pending_notes(entries: Iterable[Entry], *, is_shard: bool) -> list[str]:
@@ -107,9 +113,25 @@ def pending_notes(entries: Iterable[Entry], *, is_shard: bool) -> list[str]:
     ]
 
 
-def summed_note(key: tuple[str, str], notes: Mapping[int, str], ids: np.ndarray) -> list[str]:
-    """One line for what was told of many utterances."""
-    if not notes:
-        return []
-    row = min(notes)
-    return [f"{'/'.join(key)}: {len(notes)} utterances, first {ids[row]!r}: {notes[row]}"]
+def checked_note(key: tuple[str, str], check: Check) -> str:
+    """What computing some of an entry's vectors again has shown."""
+    return (
+        f"{'/'.join(key)}: {check.num} vectors computed again, alone in float32: relative error at "
+        f"most {check.max_relative_error:.1e}"
+    )
+
+
+def summed_notes(told: Mapping[tuple[str, str], Mapping[int, str]], ids: np.ndarray) -> list[str]:
+    """One line for what was told of many utterances, and of several layers alike.
+
+    Args:
+        told: Row -> what was told, by entry.
+        ids: Of the rows.
+    """
+    lines: dict[str, list[str]] = {}
+    for key, notes in told.items():
+        if notes:
+            row = min(notes)
+            line = f"{len(notes)} utterances, first {ids[row]!r}: {notes[row]}"
+            lines.setdefault(line, []).append("/".join(key))
+    return [f"{', '.join(names)}: {line}" for line, names in lines.items()]

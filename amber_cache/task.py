@@ -19,17 +19,13 @@ from amber_cache.config import ExtractConfig
 from amber_cache.corpora import read_corpus
 from amber_cache.errors import CacheError, UtteranceError
 from amber_cache.former import Former, moved_over, open_former
-from amber_cache.loading import (
-    asked_settings,
-    encoder_names,
-    entry_key,
-    is_unchanged,
-)
+from amber_cache.loading import is_unchanged
 from amber_cache.plan import Plan, Shard
 from amber_cache.progress import Progress
 from amber_cache.records import Corpus
 from amber_cache.sources import KnownFile, Survey, is_settled, known_files, survey
 from amber_cache.store import CacheContent, Entry, digest, ratings_table, votes_table
+from amber_cache.wanted import EncoderNames, Wanted, asked_settings, encoder_names, wanted_entries
 
 #: Attributes of a cache's root: the plan it was made by, and when its audio files were looked at.
 PLAN_STAMP, SEEN_NS = "plan", "audio_seen_ns"
@@ -40,7 +36,8 @@ class Task:
     """One command's view of corpus and cache.
 
     Attributes:
-        names: Modality -> encoder, as the user or the corpus names it.
+        names: The encoders of each modality.
+        wanted: The entries that the command is about.
         device: What the command asks for.
         shard: The part that it is to do; None for everything.
         former: The cache that is there; None where none is.
@@ -50,18 +47,14 @@ class Task:
 
     config: ExtractConfig
     corpus: Corpus
-    names: dict[str, str]
+    names: EncoderNames
+    wanted: tuple[Wanted, ...]
     device: str
     shard: Shard | None
     former: Former | None
     found: Survey
     carried: dict[tuple[str, str], Entry]
     seen_ns: int
-
-    @cached_property
-    def keys(self) -> dict[str, tuple[str, str]]:
-        """Modality -> modality and name of the entry that the command is about."""
-        return {one: entry_key(self.config, one, name) for one, name in self.names.items()}
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -97,11 +90,11 @@ class Task:
 
     def needs_encoders(self) -> bool:
         """Whether a row is to be encoded, or an entry may not be what its encoder's name means."""
-        for modality, key in self.keys.items():
-            entry = self.carried.get(key)
-            if entry is None or rows_to_encode(entry, self.found.sources[modality]):
+        for one in self.wanted:
+            entry = self.carried.get(one.key)
+            if entry is None or rows_to_encode(entry, self.found.sources[one.modality]):
                 return True
-            if not is_unchanged(self.config, self.names[modality], entry.attrs):
+            if not is_unchanged(one, entry.attrs):
                 return True
         return False
 
@@ -143,6 +136,7 @@ def look(
     """
     corpus = read_corpus(config.corpus, config.root, votes_file=config.votes_file)
     names = encoder_names(config, corpus)
+    wanted = wanted_entries(config, names)
     former = stack.enter_context(open_former(config.cache, corpus))
     seen_ns = time.time_ns()
     table = None if former is None else former.content.utterances
@@ -151,6 +145,7 @@ def look(
         config=config,
         corpus=corpus,
         names=names,
+        wanted=wanted,
         device=device,
         shard=shard,
         former=former,

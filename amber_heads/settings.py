@@ -224,6 +224,13 @@ def _complete_modalities(config: FitConfig, on_offer: Sequence[str]) -> FitConfi
         )
     short = {"audio": config.audio_encoder, "text": config.text_encoder}
     encoders = dict(config.encoder)
+    for modality in encoders:
+        named = [name for one, name in config.encoder if one == modality]
+        if len(named) > 1:
+            raise ConfigError(
+                f"--encoder names {', '.join(named)} for {modality}, and a run trains "
+                f"on one; `amber grid --grid {modality}-encoder={','.join(named)}` compares them"
+            )
     for modality, name in short.items():
         if name is not None and encoders.setdefault(modality, name) != name:
             raise ConfigError(f"--{modality}-encoder and --encoder {modality}=... disagree")

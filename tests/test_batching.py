@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amber_cache.batching import padded_share, plan_batches
+from amber_cache.batching import padded_share, plan_batches, plan_with_little_padding
+from amber_cache.encoding import AUDIO_BUDGET_MS
+from tests.benchmarks.base_models import iemocap_lengths_s
 
 lengths_lists = st.lists(st.integers(0, 500), max_size=40)
 budgets = st.integers(1, 1_000)
@@ -101,3 +103,36 @@ def test_an_empty_corpus_has_no_batches() -> None:
 def test_a_budget_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="the budget is 0; it must be at least 1"):
         plan_batches([1], budget=0)
+
+
+@pytest.mark.parametrize("num", [100, 1_000, 10_039])
+@pytest.mark.parametrize("where", AUDIO_BUDGET_MS)
+def test_little_of_a_corpus_with_iemocaps_lengths_is_padding(where: str, num: int) -> None:
+    lengths_s = iemocap_lengths_s(num)
+    lengths = [round(1000 * one) for one in lengths_s]
+    if num == 10_039:
+        assert (lengths_s.mean(), lengths_s.std()) == pytest.approx((4.5, 3.2), abs=0.15)
+        assert (min(lengths), max(lengths)) == (600, 34_000)
+    budget, batches = plan_with_little_padding(lengths, budget=AUDIO_BUDGET_MS[where])
+    assert padded_share(lengths, batches) < 0.05
+    assert budget >= max(lengths) or where.startswith("cpu")
+    assert budget == AUDIO_BUDGET_MS[where] or num < 10_039
+    assert len(batches) < num
+
+
+def test_a_large_corpus_keeps_the_budget_and_a_small_one_gets_less() -> None:
+    assert plan_with_little_padding([7] * 50, budget=70)[0] == 70
+    assert plan_with_little_padding([8, 4, 4, 2], budget=32) == (8, ((0,), (1, 2), (3,)))
+    assert plan_with_little_padding([8, 4, 4, 2], budget=15)[0] == 15
+    assert plan_with_little_padding([], budget=5) == (5, ())
+
+
+@given(lengths_lists, budgets)
+def test_the_plan_is_the_plain_one_of_the_budget_that_was_chosen(
+    lengths: list[int], budget: int
+) -> None:
+    chosen, batches = plan_with_little_padding(lengths, budget=budget)
+    assert batches == plan_batches(lengths, budget=chosen)
+    halved = 2 * chosen < 2 * max(lengths, default=0) or chosen == budget
+    assert halved or padded_share(lengths, plan_batches(lengths, budget=budget)) > 0.05
+    assert padded_share(lengths, batches) <= 0.05 or chosen < 2 * max(lengths)

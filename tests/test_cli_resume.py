@@ -385,12 +385,12 @@ def test_a_local_models_files_are_looked_at_without_loading_it(
 ) -> None:
     model = save_audio_model(tmp_path_factory.mktemp("m") / "w2v", "wav2vec2-group")
     extract(manifest, "--audio-encoder", model)
-    monkeypatch.setattr("amber_cache.extract.load_entry", None)
+    monkeypatch.setattr("amber_cache.extract.load_entries", None)
     monkeypatch.setattr("amber_cache.loading.sha256", None)
     assert "nothing was missing" in extract(manifest, "--audio-encoder", model).out
     monkeypatch.undo()
     os.utime(model / "model.safetensors")  # looks otherwise, and is the same
-    monkeypatch.setattr("amber_cache.extract.load_entry", None)
+    monkeypatch.setattr("amber_cache.extract.load_entries", None)
     assert "nothing was missing" in extract(manifest, "--audio-encoder", model).out
 
 

@@ -195,7 +195,7 @@ def test_an_amber_toml_that_cant_be_read_is_refused(tmp_path: Path, content: byt
         (["--device", "cpu:1"], "--device cpu:1: must be cpu, cuda or cuda:N"),
         (["--device", "cuda:x"], "--device cuda:x: must be cpu, cuda or cuda:N"),
         (["--encoder", "mel"], "--encoder: 'mel' is not of the form NAME=VALUE"),
-        (["--encoder", "audio=mel", "--encoder", "audio=x"], "--encoder: one name is given twice"),
+        (["--encoder", "audio=x", "--encoder", "audio=x"], "--encoder: audio=x is given twice"),
         (["--encoder", "audio=x", "--audio-encoder", "mel"], "--audio-encoder and .* disagree"),
         (["--encoder", "face=x"], "--encoder face=...: the corpus has audio and text only"),
         (["--audio-encoder", "hash"], "'hash' is for text, not for audio"),

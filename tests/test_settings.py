@@ -296,3 +296,9 @@ def test_every_part_of_a_protocol_is_written_out_and_can_be_overridden(
         held = _settings(tmp_path, f"--{name}", value, *few)
         kept = {"keep": "any-vote"} if few else {}
         assert {one: held[one] for one in wanted} == wanted | kept | {name: value}
+
+
+def test_two_encoders_of_one_modality_are_refused_with_the_way_to_compare_them() -> None:
+    config = FitConfig(encoder=(("audio", "a"), ("audio", "b")))
+    with pytest.raises(ConfigError, match="amber grid --grid audio-encoder=a,b"):
+        complete(config, {}, protocol="", modalities=("audio", "text"))

@@ -93,6 +93,19 @@ def find_checkpoint(name: str, *, families: Sequence[str], builtin: str) -> Chec
     )
 
 
+def read_config(name: str, *, builtin: str) -> dict[str, Any]:
+    """What a model's config.json holds; the hub is asked only for what is not on this disk.
+
+    Raises:
+        EncoderError: There is no such model, or the file can't be read.
+    """
+    local = local_folder(name)
+    folder = local if local is not None and local.is_dir() else None
+    if folder is None and (found := local_checkpoint(name)) is not None and found[1]:
+        folder = found[1][0].parent
+    return read_json((folder or _from_hub(name, builtin=builtin)) / "config.json", encoder=name)
+
+
 def local_checkpoint(name: str) -> tuple[str, tuple[Path, ...]] | None:
     """Revision and weight files of a model that is on this disk; None where that is not sure.
 

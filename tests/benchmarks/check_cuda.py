@@ -26,31 +26,10 @@ from amber_cache.extract import extract
 from amber_cache.pooling import masked_mean
 from amber_heads.experiment import run_experiment
 from amber_heads.settings import FitConfig
+from tests.benchmarks.base_models import WORDS, save_base_models
 from tests.tiny_models import relative_error, speech_like
 
 BATCH = 16
-WORDS = ["the", "a", "cat", "dog", "sat", "on", "mat", "so", "very", "happy", "sad", "angry", "you"]
-
-
-def save_base_models(folder: Path) -> dict[str, Path]:
-    """Base-size models with random weights, as the hub would give them."""
-    from transformers import (
-        BertConfig,
-        BertModel,
-        Wav2Vec2Config,
-        Wav2Vec2FeatureExtractor,
-        Wav2Vec2Model,
-    )
-
-    from tests.tiny_models import save_text_model
-
-    torch.manual_seed(0)
-    audio, text = folder / "wav2vec2-base-size", folder / "bert-base-size"
-    Wav2Vec2Model(Wav2Vec2Config()).save_pretrained(audio)
-    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(audio)
-    save_text_model(text, "bert")  # for its tokenizer; the model is put in its place
-    BertModel(BertConfig()).save_pretrained(text)
-    return {"audio": audio, "text": text}
 
 
 def embed(encoder: Encoder, sources: list[np.ndarray | str]) -> tuple[Tensor, float]:
