@@ -22,6 +22,7 @@ from amber_cache.features import Features, joined, read_features, refuse_strange
 from amber_cache.former import former_content, is_same, refuse_other_settings, taken_over
 from amber_cache.progress import Progress, no_progress
 from amber_cache.records import Corpus
+from amber_cache.report import Failure
 from amber_cache.sources import survey
 from amber_cache.store import (
     DONE,
@@ -37,15 +38,6 @@ from amber_cache.store import (
 
 #: The head that stage two adds: no modality may be called so.
 _TAKEN = "fusion"
-
-
-@dataclass(frozen=True, slots=True)
-class MissingFeatures:
-    """An utterance that has no vector in a modality, and why."""
-
-    id: str
-    modality: str
-    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +56,7 @@ class ImportReport:
     corpus: str
     num_utterances: int
     imported: Mapping[str, int]
-    failures: tuple[MissingFeatures, ...]
+    failures: tuple[Failure, ...]
     unmatched: Mapping[str, tuple[str, ...]]
     num_without_votes: int
     notes: tuple[str, ...]
@@ -237,7 +229,7 @@ def _report(
 ) -> ImportReport:
     known = {one.id for one in corpus.utterances}
     failures = tuple(
-        MissingFeatures(corpus.utterances[row].id, entry.modality, str(entry.error[row]))
+        Failure(corpus.utterances[row].id, entry.modality, str(entry.error[row]))
         for entry in entries
         for row in np.flatnonzero(entry.status == FAILED)
     )

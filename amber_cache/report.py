@@ -16,7 +16,7 @@ from amber_cache.store import FAILED, PENDING, Entry
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An utterance that an encoder could not take."""
+    """An utterance that has no vector in a modality, and why."""
 
     id: str
     modality: str

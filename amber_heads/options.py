@@ -85,6 +85,20 @@ LOSS_SETTINGS: dict[str, tuple[str, ...]] = {
 }
 
 
+# What training and looking at a corpus are told alike.
+ProtocolOption = Annotated[str | None, "label preset; the corpus's own by default"]
+ClassesOption = Annotated[Listing | None, 'in order, merged with "+": "neutral,happy+excited"']
+KeepOption = Annotated[
+    Literal["all-in", "any-vote", "majority-mass", "consensus"] | None,
+    "which utterances have a soft label",
+]
+RatersOption = Annotated[str | None, "external, all, or a kind of rater"]
+ChoicesOption = Annotated[Literal["primary", "all"] | None, "count secondary choices too?"]
+FoldsOption = Annotated[
+    Literal["session", "speaker", "dialogue", "random", "official"] | None, "test parts"
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
     """What `amber fit` trains, on which labels and folds, and how."""
@@ -96,20 +110,15 @@ class FitConfig:
     audio_encoder: Annotated[str | None, "short for --encoder audio=NAME"] = None
     text_encoder: Annotated[str | None, "short for --encoder text=NAME"] = None
     modalities: Annotated[tuple[str, ...], "which of the cache's to use; all by default"] = ()
-    protocol: Annotated[str | None, "label preset; the corpus's own by default"] = None
-    classes: Annotated[Listing | None, 'in order, merged with "+": "neutral,happy+excited"'] = None
-    keep: Annotated[
-        Literal["all-in", "any-vote", "majority-mass", "consensus"] | None,
-        "which utterances have a soft label",
-    ] = None
-    raters: Annotated[str | None, "external, all, or a kind of rater"] = None
-    choices: Annotated[Literal["primary", "all"] | None, "count secondary choices too?"] = None
+    protocol: ProtocolOption = None
+    classes: ClassesOption = None
+    keep: KeepOption = None
+    raters: RatersOption = None
+    choices: ChoicesOption = None
     subset: Annotated[
         tuple[Listing, ...], "COLUMN=VALUE,...: train and test on these utterances alone"
     ] = ()
-    folds: Annotated[
-        Literal["session", "speaker", "dialogue", "random", "official"] | None, "test parts"
-    ] = None
+    folds: FoldsOption = None
     num_folds: Annotated[int, "how many"] = 5
     fold_seed: Annotated[int, "seed of random splits"] = 0
     validation: Annotated[
@@ -162,17 +171,12 @@ class OverviewConfig:
     corpus: Annotated[str | None, "which reader; by default the one that knows the place"] = None
     votes_file: Annotated[Path | None, "the votes, where they are not beside the manifest"] = None
     durations: Annotated[bool, "read the lengths of a corpus's audio files"] = True
-    protocol: Annotated[str | None, "label preset; the corpus's own by default"] = None
-    classes: Annotated[Listing | None, 'in order, merged with "+": "neutral,happy+excited"'] = None
-    keep: Annotated[
-        Literal["all-in", "any-vote", "majority-mass", "consensus"] | None,
-        "which utterances have a soft label",
-    ] = None
-    raters: Annotated[str | None, "external, all, or a kind of rater"] = None
-    choices: Annotated[Literal["primary", "all"] | None, "count secondary choices too?"] = None
-    folds: Annotated[
-        Literal["session", "speaker", "dialogue", "random", "official"] | None, "test parts"
-    ] = None
+    protocol: ProtocolOption = None
+    classes: ClassesOption = None
+    keep: KeepOption = None
+    raters: RatersOption = None
+    choices: ChoicesOption = None
+    folds: FoldsOption = None
     num_folds: Annotated[int, "how many"] = 5
 
 

@@ -6,6 +6,7 @@ A reader turns a folder or a file into a `Corpus`: it reads descriptions, never 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,19 @@ def attach_votes(
     """Give each utterance its votes, and sort by id."""
     with_votes = (replace(one, votes=tuple(votes.get(one.id, ()))) for one in utterances)
     return tuple(sorted(with_votes, key=lambda one: one.id))
+
+
+def entries_by_name(folder: Path) -> dict[str, Path]:
+    """What a folder holds, by name in lower case, without hidden files and macOS's `._*`.
+
+    Raises:
+        CorpusError: It can't be read.
+    """
+    try:
+        names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    except OSError as error:
+        raise CorpusError(f"{folder}: can't be read: {error.strerror}") from None
+    return {name.lower(): folder / name for name in names if not name.startswith(".")}
 
 
 def told(noted: Mapping[str, Sequence[str]]) -> Iterator[str]:

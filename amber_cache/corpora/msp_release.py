@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from amber_cache.corpora.base import entries_by_name
 from amber_cache.corpora.msp_text import Notes
 from amber_cache.errors import CorpusError
 
@@ -48,7 +49,7 @@ def find_release(root: Path) -> Release:
         raise CorpusError(f"{root}: no such folder; {WAY_OUT}")
     if release := _release_at(root):
         return release
-    inside = [found for place in _entries(root).values() if (found := _release_at(place))]
+    inside = [found for place in entries_by_name(root).values() if (found := _release_at(place))]
     if len(inside) == 1:
         return inside[0]
     if inside:
@@ -82,13 +83,13 @@ def files_below(release: Release, top: Path | None, suffix: str, notes: Notes) -
 
 def listed(folder: Path) -> str:
     """What a folder holds, for an error: the first eight names."""
-    names = [place.name for place in _entries(folder).values()]
+    names = [place.name for place in entries_by_name(folder).values()]
     return (", ".join(names[:8]) or "nothing") + (", ..." if len(names) > 8 else "")
 
 
 def _release_at(folder: Path) -> Release | None:
     """What stands where in a folder; None if it has no label file."""
-    there = _entries(folder)
+    there = entries_by_name(folder)
 
     def first(names: Iterable[str], places: Mapping[str, Path]) -> Path | None:
         return next((places[name] for name in names if name in places), None)
@@ -112,12 +113,3 @@ def _release_at(folder: Path) -> Release | None:
         splits=first(_SPLIT_FILES, files),
         speakers=first(_SPEAKER_FILES, files),
     )
-
-
-def _entries(folder: Path) -> dict[str, Path]:
-    """What a folder holds, by name in lower case; not what macOS leaves there (`._*`)."""
-    try:
-        names = sorted(os.listdir(folder)) if folder.is_dir() else []
-    except OSError as error:
-        raise CorpusError(f"{folder}: can't be read: {error.strerror}") from None
-    return {name.lower(): folder / name for name in names if not name.startswith(".")}

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from amber_cache.corpora.base import entries_by_name
 from amber_cache.corpora.demo import is_demo
 from amber_cache.errors import CorpusError
 
@@ -50,7 +51,7 @@ def recognise(place: Path) -> tuple[str, Path]:
             f"{place}: {what}; give a cache, a manifest ({', '.join(MANIFEST_SUFFIXES)}), an "
             f"audformat database ({HEADER}) or the folder of a corpus"
         )
-    there = _entries(place)
+    there = entries_by_name(place)
     found = (
         _found_in(place)
         or {name for inside in there.values() if inside.is_dir() for name in _found_in(inside)}
@@ -74,12 +75,12 @@ def root_of(name: str, place: Path) -> Path:
     """The root that a reader takes: for a manifest in a folder, the manifest."""
     if name != "manifest" or not place.is_dir():
         return place
-    there = _entries(place)
+    there = entries_by_name(place)
     return next((there[one] for one in MANIFESTS if one in there), place)
 
 
 def _found_in(folder: Path) -> set[str]:
-    there = _entries(folder)
+    there = entries_by_name(folder)
     return {name for name, has_signs in _SIGNS.items() if has_signs(there)}
 
 
@@ -104,7 +105,7 @@ def _is_label_file(name: str, words: Iterable[str]) -> bool:
 
 def _has_vote_table(there: Mapping[str, Path]) -> bool:
     inside = there.get("processedresults")
-    return _VOTE_TABLE in there or (inside is not None and _VOTE_TABLE in _entries(inside))
+    return _VOTE_TABLE in there or (inside is not None and _VOTE_TABLE in entries_by_name(inside))
 
 
 def _has_manifest(there: Mapping[str, Path]) -> bool:
@@ -118,12 +119,3 @@ _SIGNS: dict[str, Callable[[Mapping[str, Path]], bool]] = {
     "crema-d": _has_vote_table,
     "audformat": lambda there: HEADER in there,
 }
-
-
-def _entries(folder: Path) -> dict[str, Path]:
-    """What a folder holds, by name in lower case, without hidden files."""
-    try:
-        names = sorted(os.listdir(folder)) if folder.is_dir() else []
-    except OSError as error:
-        raise CorpusError(f"{folder}: can't be read: {error.strerror}") from None
-    return {name.lower(): folder / name for name in names if not name.startswith(".")}
