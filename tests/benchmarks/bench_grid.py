@@ -2,8 +2,9 @@
 
 Random embeddings of IEMOCAP's size (4,420 x (768 + 768), 4 classes, three fifths of them in
 training) or of MSP-Podcast's (`--corpus msp`: 100,000 x (768 + 768), 8 classes, a slice of an
-epoch), width 256, batch 128. A table has the paper's nine cells for each seed; a stack takes what
-`amber grid` would give it. The rivals, each in turn with the stack and on the same cores:
+epoch), width 256, batch 128. A table has the paper's nine cells for each seed; it trains as
+`amber grid` trains it: on a CPU one stack of one thread a core, at the same time. The rivals, each
+in turn with the stacks and on the same cores:
 
 - loop: one run after another as plain PyTorch modules, autograd, `AdamW(fused=True)`;
 - processes: that loop in as many processes as there are threads, one thread each;
@@ -24,7 +25,8 @@ import argparse
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import numpy as np
@@ -39,6 +41,7 @@ from amber_heads.folds import Fold
 from amber_heads.grid import chunk_size, make_table
 from amber_heads.losses import amber2_loss
 from amber_heads.material import Material
+from amber_heads.runs import Run
 from amber_heads.settings import GridConfig, complete, expand
 
 FEATURES, WIDTH, BATCH = 768, 256, 128
@@ -164,13 +167,31 @@ def _one_perceptron(x: np.ndarray, y: np.ndarray, seed: int) -> None:
 
 
 def stacked(material: Material, steps: int, seeds: int) -> tuple[Callable[[], None], int]:
-    """`steps` steps of a chunk as `amber grid` lays it out, and how many runs it has."""
+    """`steps` steps of as many stacks as `amber grid` trains at once, and their runs in all."""
     protocol = "iemocap-4" if len(material.classes) == 4 else "msp-podcast-8"
     config = complete(GridConfig(), {}, protocol=protocol, modalities=("audio", "text"))
     cells = expand(config)
     table = make_table(cells, num_folds=1, seeds=range(seeds))
     size = chunk_size(material, cells[0])
-    runs = sorted(table, key=lambda run: run.seed)[:size]
+    runs = sorted(table, key=lambda run: run.seed)
+    on_cpu = material.device == "cpu"
+    number = torch.get_num_threads() if on_cpu else 1
+    works = [
+        one_stack(runs[start : start + size], material, steps)
+        for start in range(0, number * size, size)
+    ]
+    if not on_cpu:
+        return works[0], min(size, len(runs))
+    pool = ThreadPoolExecutor(number, initializer=torch.set_num_threads, initargs=(1,))
+
+    def run() -> None:
+        list(pool.map(lambda work: work(), works))
+
+    return run, number * size
+
+
+def one_stack(runs: Sequence[Run], material: Material, steps: int) -> Callable[[], None]:
+    """`steps` steps of one stack."""
     stack = Stack(runs, material)
     groups = len({run.seed for run in runs})
     length = len(material.folds[0].train)
@@ -180,7 +201,7 @@ def stacked(material: Material, steps: int, seeds: int) -> tuple[Callable[[], No
         for index in order:
             stack.step(range(len(runs)), index)
 
-    return run, len(runs)
+    return run
 
 
 def make_material(corpus: str, device: str, precision: str) -> Material:
@@ -265,7 +286,7 @@ def main() -> None:
     rivals = {name: (make(), number) for name, (make, number) in chosen.items()}
     name = torch.cuda.get_device_name() if device.startswith("cuda") else "CPU"
     print(f"torch {torch.__version__}, {name}, {threads} threads, {arguments.precision}")
-    print(f"{arguments.corpus}: {SIZES[arguments.corpus]}, stack of {runs} runs, {steps} steps")
+    print(f"{arguments.corpus}: {SIZES[arguments.corpus]}, {runs} runs at once, {steps} steps")
     for one in (work, *(rival for rival, _ in rivals.values())):
         seconds(one, device)  # warm-up
     dtype = torch.bfloat16 if arguments.precision == "bfloat16" else torch.float32

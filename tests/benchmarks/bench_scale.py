@@ -1,8 +1,9 @@
 """What a table costs as it grows: seconds and memory by runs and by utterances.
 
 Each size is trained in a process of its own (random embeddings, 768 + 768 features, width 256, two
-epochs, all of AmbER2's heads), once to warm up and once to be measured. Beside the peak of memory
-stands what `amber_heads.grid` plans with: the data once, and so many stacked runs.
+epochs, all of AmbER2's heads, a stack of one thread on each core), once to warm up and once to be
+measured. Beside the peak of memory stands what `amber_heads.grid` plans with: the data once, so
+many stacked runs, and what is kept of each.
 
 Usage: python tests/benchmarks/bench_scale.py [--features 768]
 """
@@ -15,14 +16,15 @@ import subprocess
 import sys
 import time
 
-RUNS = (9, 18, 36, 72)
+RUNS = (18, 36, 72, 144)
 UTTERANCES = (2_500, 5_000, 10_000, 20_000)
-STACKS = (1, 3, 9)
+STACKS = (3, 6, 9, 18)
 
 
 def measure(utterances: int, runs: int, stack: int, features: int) -> None:
     """In the child: print seconds, the peak above what was there before, and the plan, in MiB."""
     import numpy as np
+    import torch
 
     from amber_heads.data import Dataset
     from amber_heads.folds import Fold
@@ -53,8 +55,9 @@ def measure(utterances: int, runs: int, stack: int, features: int) -> None:
     fold = Fold(name="one", train=part[0], validation=part[1], tests={"test": part[2]})
     config = complete(FitConfig(epochs=2), {}, protocol="iemocap-4", modalities=("audio", "text"))
     (settings,) = expand(config)
+    workers = torch.get_num_threads()
     warm = Material(dataset, [fold])
-    train_table(make_table([settings], num_folds=1, seeds=[999]), warm)
+    train_table(make_table([settings], num_folds=1, seeds=range(900, 900 + workers)), warm, size=1)
     before = _peak()
     material = Material(dataset, [fold])
     table = make_table([settings], num_folds=1, seeds=range(runs))
@@ -64,9 +67,8 @@ def measure(utterances: int, runs: int, stack: int, features: int) -> None:
     kept = sum(
         one.parameters.nbytes + one.validation.nbytes + one.tests["test"].nbytes for one in results
     )
-    planned = min(stack, runs) * stack_bytes(material, settings)
-    one_more = stack_bytes(material, settings)  # the warm-up's, which the peak holds already
-    print(taken, _peak() - before, (planned - one_more + kept) / 2**20)
+    at_once = min(workers * stack, runs) - workers  # the warm-up's the peak holds already
+    print(taken, _peak() - before, (at_once * stack_bytes(material, settings) + kept) / 2**20)
 
 
 def _peak() -> float:
@@ -96,14 +98,14 @@ def main() -> None:
     for runs in RUNS:
         seconds, _, _ = child(5_000, runs, 9, features)
         print(f"{runs:23d} | {seconds:.1f} | {1e3 * seconds / runs:.0f}")
-    print("utterances (9 runs) | s | ms a run and 1,000 utterances")
+    print("utterances (18 runs) | s | ms a run and 1,000 utterances")
     for utterances in UTTERANCES:
-        seconds, _, _ = child(utterances, 9, 9, features)
-        print(f"{utterances:19d} | {seconds:.1f} | {1e6 * seconds / 9 / utterances:.0f}")
-    print("stack (9 runs, 5,000 utterances) | peak above one run, MiB | planned, MiB")
+        seconds, _, _ = child(utterances, 18, 9, features)
+        print(f"{utterances:20d} | {seconds:.1f} | {1e6 * seconds / 18 / utterances:.0f}")
+    print("stack (36 runs, 5,000 utterances) | peak above one run a core, MiB | planned, MiB")
     for stack in STACKS:
-        _, peak, planned = child(5_000, 9, stack, features)
-        print(f"{stack:32d} | {peak:.0f} | {planned:.0f}")
+        _, peak, planned = child(5_000, 36, stack, features)
+        print(f"{stack:33d} | {peak:.0f} | {planned:.0f}")
 
 
 if __name__ == "__main__":
