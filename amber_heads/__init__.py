@@ -37,9 +37,19 @@ import only those above them:
     summary     results -> figures over seeds and folds
     tables      figures -> text, Markdown, CSV, LaTeX
     results     read and write a run directory
+    resampling  bootstrap samples and swaps of anything that is a function of sums
+    resampled   every metric as such a function
+    ensembles   several seeds of one system
+    differences two systems: interval, effect size, p
+    stats       paired tests and intervals, as they are called; Holm
+    dirichlet   where raters' true distributions come from, fitted to their votes
+    noise       one more rater, and a model that knows the truth
+    levels      the same bins of ambiguity for every system
+    temperature one number that sharpens or flattens, fitted on validation
+    calibration reliability, Brier's parts, selective prediction
     ambiguity   where raters and modalities disagree
     experiment  all of it together
-    reliability Krippendorff's alpha, Fleiss' kappa; resampling draws their intervals
+    reliability Krippendorff's alpha, Fleiss' kappa, with intervals
     overview    what is in a corpus or a cache; vote_statistics and vote_agreement count its votes,
                 overview_contents the rest, overview_leakage what its folds would leak
     plots       an overview as figures
