@@ -57,6 +57,12 @@ Workers = Annotated[
     int | None, typer.Option("--workers", help="stacks that train at once [default: all cores]")
 ]
 Backend = Annotated[str, typer.Option("--backend", help="threading, loky (processes), dask or ray")]
+Crew = Annotated[
+    str | None, typer.Option("--workers", help="processes that encode, or a cluster's address")
+]
+CrewBackend = Annotated[
+    str | None, typer.Option("--backend", help="who they are: loky (default), dask or ray")
+]
 Memory = Annotated[
     float | None, typer.Option("--memory", help="GiB that runs trained together may take")
 ]
@@ -79,6 +85,8 @@ _HINTS: dict[Any, Any] = {
     "Overwrite": Overwrite,
     "Workers": Workers,
     "Backend": Backend,
+    "Crew": Crew,
+    "CrewBackend": CrewBackend,
     "Memory": Memory,
     "ConfigFile": ConfigFile,
     "Place": Place,
@@ -149,6 +157,8 @@ def extract(
     *,
     given: Mapping[str, Any],
     overwrite: Overwrite = False,
+    workers: Crew = None,
+    backend: CrewBackend = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -159,10 +169,12 @@ def extract(
     """
     config, origins = _resolved(ExtractConfig, given)
     config = with_shards_cache(config, is_cache_given=origins["cache"] == Origin.FLAG)
+    from amber_cache.backends import parse_workers
     from amber_cache.extract import extract as run_extract
 
+    crew = parse_workers(workers, backend)
     with show_progress(quiet=quiet or json) as progress:
-        report = run_extract(config, overwrite=overwrite, progress=progress)
+        report = run_extract(config, overwrite=overwrite, workers=crew, progress=progress)
     if json:
         _print_json(asdict(report))
     else:

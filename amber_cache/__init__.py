@@ -5,7 +5,8 @@ import only those above them:
 
     errors      what can go wrong from outside
     records     utterances and votes, as a corpus has them
-    config      flags, environment and files -> one frozen configuration
+    config      flags, environment and files -> one frozen configuration; config_types, _values,
+                _settings and _sources are its parts
     progress    bars or plain lines on stderr
     audio       decode, cut, mix, resample
     bounds      how much a file may claim to hold
@@ -15,9 +16,16 @@ import only those above them:
     encoders    waveforms or texts -> frames and a mask
     batching    which utterances share a batch
     store       the cache: `open_cache`, `write_cache`, `verify_cache`
+    mount       whether the corpus is still there
     sources     what there is to encode, looked at but not decoded
     former      what a cache already has of it
+    memory      a batch that does not fit, in pieces
     encoding    decode ahead, encode, pool
+    parts       what of a job workers do, on the disk
+    backends    who they are: joblib's backends
+    running     encode what a job lacks, here
+    worker      or in a worker
+    sharing     parts cut, followed and taken in
     extract     all of it together
     feature_files  files of features, one function a format
     features    read, checked, joined to utterances by id

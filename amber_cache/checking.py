@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
 from amber_cache.encoders.base import Encoder
 from amber_cache.encoders.registry import load_encoder
@@ -21,6 +21,7 @@ from amber_cache.interrupt import Stop
 from amber_cache.job import Job
 from amber_cache.journal import Journal
 from amber_cache.loading import LoadedEntry
+from amber_cache.memory import is_out_of_memory
 from amber_cache.pooling import pool
 from amber_cache.provenance import Check
 from amber_cache.running import Group, grouped
@@ -56,17 +57,32 @@ def check_job(
         for group in grouped(loaded, job.journals):
             inputs = found.sources[group.entries[0].modality]
             rows = _drawn(_done(group.journals), number)
-            errors = np.zeros((len(rows), len(group.entries)))
-            encoder = _reference(group.entries[0]) if rows else None
-            for place, row in enumerate(rows):
-                with stop.patient():
-                    errors[place] = _errors(group, row, inputs, encoder)
-                stop.check()
+            try:
+                errors = _all_errors(group, rows, inputs, stop)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise EncoderError(
+                    f"{group.title}: the device has not the memory to compute {number} vectors "
+                    f"again, alone in float32; --check 0 leaves that out; {job.kept}"
+                ) from error
             ids = [job.plan.ids[row] for row in rows]
             for one, some in zip(group.entries, errors.T, strict=True):
                 _require(job, one, ids, some)
                 checks[one.key] = Check(len(rows), float(some.max(initial=0.0)))
     return checks
+
+
+def _all_errors(
+    group: Group, rows: Sequence[int], inputs: Sources, stop: Stop
+) -> Float64[np.ndarray, "row layer"]:
+    errors = np.zeros((len(rows), len(group.entries)))
+    encoder = _reference(group.entries[0]) if rows else None
+    for place, row in enumerate(rows):
+        with stop.patient():
+            errors[place] = _errors(group, row, inputs, encoder)
+        stop.check()
+    return errors
 
 
 def _reference(one: LoadedEntry) -> Encoder:

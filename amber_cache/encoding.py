@@ -1,27 +1,33 @@
 """From inputs to vectors: batches are decoded ahead of the encoder, encoded, and pooled.
 
 What fails is an outcome like any other: one utterance never costs another its vector.
+
+Decoding runs in threads: libsndfile, soxr and NumPy let go of Python's lock, and a waveform that is
+decoded in the process need not be copied into it (bench_decode.py holds threads to processes).
 """
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
 from itertools import islice
-from typing import TypeGuard, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from amber_cache.batching import plan_with_little_padding
 from amber_cache.encoders.base import Encoder, Prepared
 from amber_cache.errors import UtteranceError
 from amber_cache.journal import Outcome
+from amber_cache.memory import Limits, fits, within_memory
 from amber_cache.pooling import pool
-from amber_cache.sources import Source, Sources
+from amber_cache.sources import Inputs, Source
 
 #: Padded milliseconds of audio, and padded characters of text, in one batch. On a CPU audio gains
 #: nothing from batches: without their padding, base-size wav2vec2 costs in float32 19.7 CPU seconds
@@ -34,12 +40,19 @@ TEXT_BUDGET = {"cpu": 2_000, "cuda": 60_000}
 #: Batches that are decoded ahead of the encoder: all that is held of the corpus's audio.
 NUM_AHEAD = 3
 
+#: Threads that decode beside an encoder on the CPU, which needs the cores itself.
+NUM_DECODERS_ON_CPU = 2
+
+#: The most that decode beside a GPU, unless the user says otherwise: at 1,000 s of 44.1 kHz FLAC or
+#: MP3 a core and second they keep up with several thousand times real time.
+MAX_DECODERS = 8
+
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 def encoded_rows(
-    rows: Sequence[int], inputs: Sources, encoder: Encoder, *, layer: int, pooling: str
+    rows: Sequence[int], inputs: Inputs, encoder: Encoder, *, layer: int, pooling: str
 ) -> Iterator[Outcome]:
     """Each row's outcome, in the order of the batches; rows without an input come first."""
     for row in rows:
@@ -53,34 +66,63 @@ def encoded_rows(
 
 
 def plan_rows(
-    rows: Sequence[int], inputs: Sources, encoder: Encoder
+    rows: Sequence[int], inputs: Inputs, encoder: Encoder, layers: Sequence[int] = (-1,)
 ) -> tuple[int, tuple[tuple[int, ...], ...]]:
-    """A batch's budget where the encoder runs, and the batches of the rows that have an input."""
+    """A batch's budget where the encoder runs, and the batches of the rows that have an input.
+
+    On a GPU the budget is halved until its most demanding batches fit the memory: they are encoded
+    once, layers and all, with a quarter to spare.
+    """
     lengths = {row: source.length for row in rows if isinstance(source := inputs[row], Source)}
     order = list(lengths)
     budgets = AUDIO_BUDGET_MS if encoder.info.modality == "audio" else TEXT_BUDGET
     budget = budgets[encoder.device.split(":")[0]]
-    budget, plan = plan_with_little_padding(list(lengths.values()), budget=budget)
-    return budget, tuple(tuple(order[i] for i in batch) for batch in plan)
+    while True:
+        budget, plan = plan_with_little_padding(list(lengths.values()), budget=budget)
+        batches = tuple(tuple(order[i] for i in batch) for batch in plan)
+        if encoder.device == "cpu" or _all_fit(batches, inputs, encoder, layers):
+            return budget, batches
+        budget //= 2
 
 
 def encoded_batches(
     batches: Mapping[int, Sequence[int]],
-    inputs: Sources,
+    inputs: Inputs,
     encoder: Encoder,
     *,
     layers: Sequence[int],
     pooling: str,
+    decoders: int | None = None,
+    limits: Limits | None = None,
 ) -> Generator[tuple[int, list[list[Outcome]]]]:
     """Each batch's number, and each layer's outcomes; every row must have an input.
 
     The batches come in the order given, the layers too; one pass of the encoder gives them all.
+
+    Args:
+        batches: By number.
+        inputs: By row.
+        encoder: What encodes.
+        layers: Of the encoder.
+        pooling: Frames to one vector.
+        decoders: Threads that decode ahead; None for as many as pay where the encoder runs.
+        limits: Lowered where memory runs out.
     """
     prepare = partial(_prepare, encoder=encoder)
-    prepared = _ahead(prepare, (_sources(rows, inputs) for rows in batches.values()))
+    sources = (_sources(rows, inputs) for rows in batches.values())
+    prepared = _ahead(prepare, sources, decoders or default_decoders(encoder.device))
+    how: dict[str, Any] = {"layers": layers, "pooling": pooling, "limits": limits or Limits()}
     with closing(prepared):
         for (number, rows), items in zip(batches.items(), prepared, strict=True):
-            yield number, _encode_batch(rows, items, encoder, layers=layers, pooling=pooling)
+            yield number, _encode_batch(rows, items, encoder, batch=number, **how)
+
+
+def default_decoders(device: str) -> int:
+    """Threads that decode ahead: for a GPU one for each core that this process may use."""
+    if device == "cpu":
+        return NUM_DECODERS_ON_CPU
+    affinity = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
+    return min(MAX_DECODERS, len(affinity(0)))
 
 
 def pooled_width(encoder: Encoder, pooling: str) -> int:
@@ -100,7 +142,26 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _sources(rows: Sequence[int], inputs: Sources) -> list[Source]:
+def _all_fit(
+    batches: Sequence[Sequence[int]], inputs: Inputs, encoder: Encoder, layers: Sequence[int]
+) -> bool:
+    """Whether the batch of the longest and the one of the most units fit; single inputs must."""
+    several = [rows for rows in batches if len(rows) > 1]
+    if not several:
+        return True
+    prepare = partial(_prepare, encoder=encoder)
+    for rows in {several[0], max(several, key=lambda rows: _padded(rows, inputs))}:
+        ready = _ready(rows, [prepare(one) for one in _sources(rows, inputs)])
+        if ready and not fits([item for _, item in ready], partial(encoder.encode, layers=layers)):
+            return False
+    return True
+
+
+def _padded(rows: Sequence[int], inputs: Inputs) -> int:
+    return len(rows) * max(one.length for one in _sources(rows, inputs))
+
+
+def _sources(rows: Sequence[int], inputs: Inputs) -> list[Source]:
     sources = []
     for row in rows:
         source = inputs[row]
@@ -110,28 +171,31 @@ def _sources(rows: Sequence[int], inputs: Sources) -> list[Source]:
     return sources
 
 
-def _ahead(work: Callable[[T], R], tasks: Iterable[T]) -> Generator[R, None, None]:
-    """The tasks' results in order, worked out by two threads, never more than `NUM_AHEAD` ahead."""
+def _ahead(
+    work: Callable[[T], R], tasks: Iterable[Sequence[T]], workers: int
+) -> Generator[list[R], None, None]:
+    """Each task's results in order, worked out by threads, never more than `NUM_AHEAD` ahead."""
     remaining = iter(tasks)
-    pool = ThreadPoolExecutor(max_workers=2)
+    pool = ThreadPoolExecutor(max_workers=workers)
+
+    def submitted(number: int) -> list[list[Future[R]]]:
+        return [[pool.submit(work, one) for one in task] for task in islice(remaining, number)]
+
     try:
-        waiting = deque(pool.submit(work, task) for task in islice(remaining, NUM_AHEAD))
+        waiting = deque(submitted(NUM_AHEAD))
         while waiting:
-            result = waiting.popleft().result()
-            waiting.extend(pool.submit(work, task) for task in islice(remaining, 1))
-            yield result
+            results = [one.result() for one in waiting.popleft()]
+            waiting.extend(submitted(1))
+            yield results
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _prepare(sources: Sequence[Source], encoder: Encoder) -> list[Prepared | UtteranceError]:
-    items: list[Prepared | UtteranceError] = []
-    for source in sources:
-        try:
-            items.append(encoder.prepare(source.load(encoder.info.sampling_rate_hz)))
-        except UtteranceError as error:
-            items.append(error)
-    return items
+def _prepare(source: Source, encoder: Encoder) -> Prepared | UtteranceError:
+    try:
+        return encoder.prepare(source.load(encoder.info.sampling_rate_hz))
+    except UtteranceError as error:
+        return error
 
 
 def _encode_batch(
@@ -139,24 +203,37 @@ def _encode_batch(
     items: Sequence[Prepared | UtteranceError],
     encoder: Encoder,
     *,
+    batch: int,
     layers: Sequence[int],
     pooling: str,
+    limits: Limits,
 ) -> list[list[Outcome]]:
-    ready = [(row, item) for row, item in zip(rows, items, strict=True) if _is_ready(item)]
     failed: list[Outcome] = [
         (row, item, "")
         for row, item in zip(rows, items, strict=True)
         if isinstance(item, UtteranceError)
     ]
-    if not ready:
-        return [failed for _ in layers]
-    encoded = encoder.encode([item for _, item in ready], layers=layers)
-    outcomes = []
-    for frames in encoded.frames:
-        vectors = pool(pooling, frames, encoded.mask).float().cpu().numpy()
-        pairs = zip(ready, vectors, strict=True)
-        outcomes.append(failed + [_outcome(row, item, vector) for (row, item), vector in pairs])
-    return outcomes
+    ready = _ready(rows, items)
+    encode = partial(_encode, encoder=encoder, layers=layers, pooling=pooling)
+    found = within_memory([item for _, item in ready], encode, batch=batch, limits=limits)
+    return [
+        failed
+        + [
+            (row, vectors, "")
+            if isinstance(vectors, UtteranceError)
+            else _outcome(row, item, vectors[layer])
+            for (row, item), vectors in zip(ready, found, strict=True)
+        ]
+        for layer in range(len(layers))
+    ]
+
+
+def _encode(
+    items: Sequence[Prepared], *, encoder: Encoder, layers: Sequence[int], pooling: str
+) -> Float[np.ndarray, "batch layer feature"]:
+    encoded = encoder.encode(items, layers=layers)
+    pooled = [pool(pooling, frames, encoded.mask).float().cpu() for frames in encoded.frames]
+    return torch.stack(pooled, dim=1).numpy()
 
 
 def _outcome(row: int, item: Prepared, vector: np.ndarray) -> Outcome:
@@ -165,5 +242,8 @@ def _outcome(row: int, item: Prepared, vector: np.ndarray) -> Outcome:
     return row, UtteranceError("the encoder gave values that are not finite"), ""
 
 
-def _is_ready(item: Prepared | UtteranceError) -> TypeGuard[Prepared]:
-    return isinstance(item, Prepared)
+def _ready(
+    rows: Sequence[int], items: Sequence[Prepared | UtteranceError]
+) -> list[tuple[int, Prepared]]:
+    pairs = zip(rows, items, strict=True)
+    return [(row, item) for row, item in pairs if isinstance(item, Prepared)]

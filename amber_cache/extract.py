@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from typing import Any
 
+from amber_cache.backends import Workers
 from amber_cache.completion import completed, with_failures
 from amber_cache.config import ExtractConfig
 from amber_cache.errors import ConfigError, InterruptError
@@ -47,13 +49,18 @@ __all__ = ["ExtractReport", "extract"]
 
 
 def extract(
-    config: ExtractConfig, *, overwrite: bool = False, progress: Progress = no_progress
+    config: ExtractConfig,
+    *,
+    overwrite: bool = False,
+    workers: Workers | None = None,
+    progress: Progress = no_progress,
 ) -> ExtractReport:
     """Run the encoders over a corpus, and write or complete its cache.
 
     Args:
         config: What to do.
         overwrite: Discard a job that was left unfinished; a cache is never discarded.
+        workers: Who encodes; None for this process.
         progress: Told how far it has come.
 
     Raises:
@@ -65,7 +72,9 @@ def extract(
     with stop_signals() as stop:
         try:
             with ExitStack() as stack:
-                return _extract(config, job, stop, stack, progress, overwrite=overwrite)
+                return _extract(
+                    config, job, stop, stack, progress, overwrite=overwrite, crew=workers
+                )
         except (Stopped, Exception):
             if not stop.signum:
                 raise
@@ -84,10 +93,13 @@ def _extract(
     progress: Progress,
     *,
     overwrite: bool,
+    crew: Workers | None,
 ) -> ExtractReport:
     device, shard = chosen_device(config), parse_shard(config.shard)
     if config.check < 0:
         raise ConfigError(f"--check {config.check}: must be 0 or more")
+    if config.decoders is not None and config.decoders < 1:
+        raise ConfigError(f"--decoders {config.decoders}: must be at least 1")
     if job.stands():
         job.lock()
         if not overwrite:  # else it is cleared away when the new one begins
@@ -105,12 +117,19 @@ def _extract(
     with stop.patient():  # libraries take ill to being interrupted in their first imports
         import amber_cache.checking as checking
         import amber_cache.running as running
+
+        if crew:
+            import amber_cache.sharing as sharing
     stop.check()
     loaded = load_entries(task.wanted, device=_device(job, task), stop=stop.check)
     stop.check()
-    notes = _begin(task, job, loaded)
+    notes = _begin(task, job, loaded, num_sharing=crew.share if crew else 1)
     job.reserve(task.content(job.plan), _entries(task, job, {}))
-    running.run_job(job, loaded, task.found, stop=stop, progress=progress)
+    how: dict[str, Any] = {"stop": stop, "progress": progress, "decoders": config.decoders}
+    if crew is None:
+        running.run_job(job, loaded, task.found, **how)
+    else:
+        notes += sharing.run_shared(job, loaded, task.found, workers=crew, **how)
     checks = checking.check_job(job, loaded, task.found, number=config.check, stop=stop)
     return _finish(task, job, stop, notes, checks)
 
@@ -126,7 +145,7 @@ def _device(job: Job, task: Task) -> str:
     return task.device if job.plan is None else job.plan.device
 
 
-def _begin(task: Task, job: Job, loaded: list[LoadedEntry]) -> list[str]:
+def _begin(task: Task, job: Job, loaded: list[LoadedEntry], *, num_sharing: int) -> list[str]:
     """Make sure of a plan that fits; what to tell of it."""
     refuse_other_entries(task, loaded)
     if job.plan is not None:
@@ -134,7 +153,7 @@ def _begin(task: Task, job: Job, loaded: list[LoadedEntry]) -> list[str]:
     job.lock()
     require_unchanged(task)
     job.clear()
-    job.begin(make_plan(task, loaded))
+    job.begin(make_plan(task, loaded, num_sharing=num_sharing))
     return []
 
 

@@ -58,13 +58,13 @@ class Stop:
 
 
 @contextmanager
-def stop_signals() -> Iterator[Stop]:
+def stop_signals(stop: Stop | None = None) -> Iterator[Stop]:
     """Hear `SIGNALS` for as long as the context lasts.
 
     Outside the main thread no handler can be set, and the signals stay as they are; so does one
     that the process was told to ignore.
     """
-    stop = Stop()
+    stop = stop or Stop()
     heard = {}
     if threading.current_thread() is threading.main_thread():
         heard = {one: signal.getsignal(one) for one in SIGNALS}

@@ -3,12 +3,15 @@
 cache.h5.job/lock             held while a command works on the cache
 cache.h5.job/plan.json        written once, whole or not at all
 cache.h5.job/0.f32, 0.log     the first entry's journal, and so on
+cache.h5.job/0.limits         where memory ran out, if it did
+cache.h5.job/part-*           what workers do; taken in, and away, when they end
 cache.h5.job/assembled.part   room for the cache that comes out
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from amber_cache.assembly import assemble, needed_bytes, reserve
 from amber_cache.errors import CacheError
 from amber_cache.journal import Journal
 from amber_cache.lock import Lock, take_lock
+from amber_cache.parts import part_folders, take_in
 from amber_cache.plan import Plan, read_plan
 from amber_cache.store_stream import Entry
 from amber_cache.store_tables import CacheContent
@@ -79,6 +83,8 @@ class Job:
                 made = [one for one in missing if not os.path.exists(one)]
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._made = made or self._made
+                for one in made:  # their names outlive a power cut
+                    sync_folder(one.parent)
                 with suppress(FileNotFoundError):
                     self._lock = take_lock(self.folder / "lock", what=f"--cache {self.cache}")
                     return
@@ -88,7 +94,7 @@ class Job:
         raise CacheError(f"--cache {self.cache}: {self.folder} can't be locked")
 
     def load(self) -> None:
-        """Read the plan if there is one, and what is recorded.
+        """Read the plan if there is one, and what is recorded, by workers too.
 
         Raises:
             CacheError: It can't be followed.
@@ -98,6 +104,7 @@ class Job:
         except FileNotFoundError:
             return
         self._take(read_plan(text, place=f"--cache {self.cache}: its unfinished job"))
+        self.take_in_parts()
 
     def begin(self, plan: Plan) -> None:
         """Keep a plan, and set aside what it needs on the disk.
@@ -113,6 +120,22 @@ class Job:
             os.fsync(file.fileno())
         temporary.replace(self.folder / "plan.json")
         sync_folder(self.folder)
+
+    def take_in_parts(self) -> None:
+        """Record what workers have recorded, and take their folders away.
+
+        A worker that is left over from a command that was killed finds its folder gone and ends.
+
+        Raises:
+            CacheError: The disk is full or gone.
+        """
+        assert self.plan is not None
+        try:
+            for folder in part_folders(self.folder):
+                take_in(folder, self.plan, self.journals)
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError as error:
+            raise CacheError(disk_trouble(self.cache, 0, error, kept=self.kept)) from error
 
     def reserve(self, content: CacheContent, entries: tuple[Entry, ...]) -> None:
         """Set aside what the cache will need.
@@ -145,7 +168,7 @@ class Job:
         # The plan first: without it, what is left is nothing to go on with.
         for name in ("plan.json", *(one for one in self._names() if one != "lock")):
             with suppress(FileNotFoundError):
-                (self.folder / name).unlink()
+                _remove(self.folder / name)
 
     def discard(self) -> None:
         """Take the folder away, and the folders that were made for it and hold nothing."""
@@ -200,3 +223,10 @@ class Job:
         for folder in self._made:
             with suppress(OSError):  # it holds something by now
                 folder.rmdir()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink()

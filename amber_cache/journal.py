@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -22,12 +23,19 @@ from jaxtyping import Float32
 from amber_cache.assembly import allocate, write_at
 from amber_cache.errors import UtteranceError
 from amber_cache.store_schema import DONE, FAILED, PENDING, text_array
+from amber_cache.store_write import sync_folder
 
 #: A row, its vector or why there is none, and what the user should be told of it.
 Outcome: TypeAlias = tuple[int, np.ndarray | UtteranceError, str]
 
+#: From this batch on, so many padded units (samples, tokens) are encoded at once.
+Limit: TypeAlias = tuple[int, int]
+
 # What a row's share of the log's lines may take, so that it is set aside before work begins.
 _LOG_BYTES_A_ROW = 64
+
+# One sync for so many batches that come from another journal.
+_BATCHES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +54,14 @@ class Journal:
     """One entry's matrix and log.
 
     Attributes:
+        stem: Where its files stand, without their endings.
         rows: The rows that the journal is for, ascending; row `rows[i]` is row i of the matrix.
         status: Of these rows.
         crc32: Of these rows; what it says of rows that are not DONE means nothing.
         error: Of these rows.
         notes: Row -> what the user should be told of it.
         finished: Numbers of the batches that are recorded.
+        limits: Where memory ran out, by batch.
     """
 
     def __init__(self, stem: Path, batches: Mapping[int, Sequence[int]], *, width: int) -> None:
@@ -63,7 +73,9 @@ class Journal:
         self.error = text_array([""] * len(self.rows))
         self.notes: dict[int, str] = {}
         self.finished: set[int] = set()
-        self._paths = stem.with_suffix(".f32"), stem.with_suffix(".log")
+        self.limits: list[Limit] = []
+        self.stem = stem
+        self._paths = stem.with_suffix(".f32"), log_path(stem)
         self._matrix, self._log, self._end = -1, -1, 0
 
     def open(self) -> None:
@@ -78,6 +90,9 @@ class Journal:
         os.ftruncate(self._log, self._end)
         allocate(self._log, max(self._end, _LOG_BYTES_A_ROW * len(self.rows)))
         os.fsync(self._log)
+        with suppress(FileNotFoundError):
+            text = self.stem.with_suffix(".limits").read_text(encoding="utf-8")
+            self.limits = [(int(batch), int(most)) for batch, most in json.loads(text)]
 
     def close(self) -> None:
         """Close the files."""
@@ -100,6 +115,44 @@ class Journal:
         self._end += len(lines)
         for record in records:
             self._note(record)
+
+    def limit(self, batch: int, most: int) -> None:
+        """Keep that from a batch on no more than so many units are encoded at once.
+
+        Raises:
+            OSError: The disk is full or gone.
+        """
+        self.limits = [*self.limits, (batch, most)]
+        temporary = self.stem.with_suffix(".limits.part")
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(self.limits, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.stem.with_suffix(".limits"))
+        sync_folder(self.stem.parent)
+
+    def take_in(self, other: Journal) -> None:
+        """Record what another journal holds of this one's batches, and this one lacks; its limits.
+
+        Raises:
+            OSError: The disk is full or gone.
+        """
+        for batch, most in other.limits:
+            if (batch, most) not in self.limits:
+                self.limit(batch, most)
+        found = sorted((other.finished & self.batches.keys()) - self.finished)
+        for start in range(0, len(found), _BATCHES_AT_ONCE):
+            numbers = found[start : start + _BATCHES_AT_ONCE]
+            self.write([(number, list(other.outcomes(number))) for number in numbers])
+
+    def outcomes(self, batch: int) -> Iterator[Outcome]:
+        """What is recorded of a batch that is finished."""
+        for row in self.batches[batch]:
+            place = int(np.searchsorted(self.rows, row))
+            outcome: np.ndarray | UtteranceError = self.read(place, place + 1)[0]
+            if self.status[place] == FAILED:
+                outcome = UtteranceError(self.error[place])
+            yield row, outcome, self.notes.get(row, "")
 
     def read(self, first: int, end: int) -> Float32[np.ndarray, "row feature"]:
         """Some of the matrix's rows, whatever stands there."""
@@ -157,6 +210,23 @@ class Journal:
             if str(number) in record.note:
                 self.notes[record.rows[number]] = record.note[str(number)]
         self.finished.add(record.batch)
+
+
+def log_path(stem: Path) -> Path:
+    """Where a journal's log stands."""
+    return stem.with_suffix(".log")
+
+
+def count_rows(log: Path, start: int) -> tuple[int, int]:
+    """Rows that a log, perhaps still written to, speaks of behind a place; and where they end."""
+    num_rows = 0
+    with suppress(FileNotFoundError), log.open("rb") as file:
+        file.seek(start)
+        for line in file:
+            if (record := _parsed(line)) is None:
+                break
+            num_rows, start = num_rows + len(record.rows), start + len(line)
+    return num_rows, start
 
 
 def _line(record: Record) -> bytes:

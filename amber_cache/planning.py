@@ -40,8 +40,14 @@ def parse_shard(text: str | None) -> Shard | None:
     return place, number
 
 
-def make_plan(task: Task, loaded: Sequence[LoadedEntry]) -> Plan:
-    """Plan all that is to be encoded."""
+def make_plan(task: Task, loaded: Sequence[LoadedEntry], *, num_sharing: int = 1) -> Plan:
+    """Plan all that is to be encoded.
+
+    Args:
+        task: What there is to encode.
+        loaded: Through which encoders.
+        num_sharing: Processes that share this machine's cores.
+    """
     import torch
 
     from amber_cache.encoding import plan_rows, pooled_width
@@ -53,7 +59,8 @@ def make_plan(task: Task, loaded: Sequence[LoadedEntry]) -> Plan:
         rows = rows_to_encode(task.carried.get(one.key), inputs)
         same = id(one.encoder), tuple(rows)  # an encoder's layers mostly lack the same rows
         if same not in planned:
-            planned[same] = plan_rows(rows, inputs, one.encoder)
+            layers = [other.wanted.layer for other in loaded if other.encoder is one.encoder]
+            planned[same] = plan_rows(rows, inputs, one.encoder, layers)
         budget, batches = planned[same]
         entries.append(
             EntryPlan(
@@ -68,7 +75,7 @@ def make_plan(task: Task, loaded: Sequence[LoadedEntry]) -> Plan:
     return Plan(
         settings=task.settings,
         device=task.device,
-        threads=torch.get_num_threads(),
+        threads=max(1, torch.get_num_threads() // num_sharing),
         former=task.former_digest,
         ids=task.ids,
         inputs=task.inputs,
@@ -115,14 +122,25 @@ def refuse_other_encoders(job: Job, loaded: Sequence[LoadedEntry]) -> list[str]:
         CacheError: Revision or weights differ.
     """
     assert job.plan is not None
+    place = f"--cache {job.cache}: its unfinished job"
+    return encoder_notes(job.plan.entries, loaded, place=place)
+
+
+def encoder_notes(
+    entries: Sequence[EntryPlan], loaded: Sequence[LoadedEntry], *, place: str
+) -> list[str]:
+    """As `refuse_other_encoders`, for some entries of a plan.
+
+    Raises:
+        CacheError: Revision or weights differ.
+    """
     notes = []
-    for planned, one in zip(job.plan.entries, loaded, strict=True):
+    for planned, one in zip(entries, loaded, strict=True):
         for name in ("revision", "weights_sha256", "sampling_rate_hz"):
             if planned.attrs[name] != one.attrs[name]:
                 raise CacheError(
-                    f"--cache {job.cache}: its unfinished job encodes {'/'.join(one.key)} with "
-                    f"{name} {planned.attrs[name]!r}, and this would be {one.attrs[name]!r}; "
-                    "--overwrite discards that job"
+                    f"{place} encodes {'/'.join(one.key)} with {name} {planned.attrs[name]!r}, and "
+                    f"this would be {one.attrs[name]!r}; --overwrite discards that job"
                 )
         then, now = (dict(attrs["libraries"]) for attrs in (planned.attrs, one.attrs))
         notes += [

@@ -7,14 +7,15 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from amber_cache.encoding import encoded_batches, threads
-from amber_cache.errors import CacheError
+from amber_cache.errors import CacheError, CorpusError
 from amber_cache.interrupt import Stop
 from amber_cache.job import Job
 from amber_cache.journal import Journal
 from amber_cache.loading import LoadedEntry
+from amber_cache.memory import Limits
 from amber_cache.progress import Progress
 from amber_cache.recorder import Recorder
-from amber_cache.sources import Sources, Survey
+from amber_cache.sources import Inputs, Survey
 from amber_cache.store_write import disk_trouble
 
 
@@ -24,6 +25,23 @@ class Group:
 
     entries: tuple[LoadedEntry, ...]
     journals: tuple[Journal, ...]
+
+    @property
+    def modality(self) -> str:
+        """What the encoder encodes."""
+        return self.entries[0].modality
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers of the batches that an entry lacks, in order."""
+        lacking = (one.batches.keys() - one.finished for one in self.journals)
+        return sorted(set[int]().union(*lacking))
+
+    @property
+    def num_done(self) -> int:
+        """Inputs of the batches that no entry lacks."""
+        batches = self.journals[0].batches
+        return len(self.journals[0].rows) - sum(len(batches[one]) for one in self.missing)
 
     @property
     def title(self) -> str:
@@ -48,27 +66,60 @@ def grouped(loaded: Sequence[LoadedEntry], journals: Sequence[Journal]) -> list[
 
 
 def run_job(
-    job: Job, loaded: Sequence[LoadedEntry], found: Survey, *, stop: Stop, progress: Progress
+    job: Job,
+    loaded: Sequence[LoadedEntry],
+    found: Survey,
+    *,
+    stop: Stop,
+    progress: Progress,
+    decoders: int | None = None,
 ) -> None:
     """Encode the batches that are missing, with the plan's threads, and record each.
 
     Raises:
         CacheError: The disk is full or gone; what is recorded stays.
+        CorpusError: The corpus is gone or was changed meanwhile; so does it.
         Stopped: A signal came; the batch in flight was finished.
     """
     assert job.plan is not None
     with threads(job.plan.threads):
         for group in grouped(loaded, job.journals):
-            _run(job, group, found.sources[group.entries[0].modality], stop, progress)
+            inputs = found.sources[group.modality]
+            try:
+                run_group(group, inputs, stop=stop, progress=progress, decoders=decoders)
+            except DiskError as error:
+                raise disk_full(job, group.journals, error.reason) from error
+            except CorpusError as error:
+                raise CorpusError(f"{error}; {job.kept}" if job.kept else str(error)) from error
 
 
-def _run(job: Job, group: Group, inputs: Sources, stop: Stop, progress: Progress) -> None:
+class DiskError(Exception):
+    """What is encoded can't be recorded."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def disk_full(job: Job, journals: Sequence[Journal], reason: OSError) -> CacheError:
+    """What to tell where a job's journals can't be written."""
+    size = sum(4 * len(one.rows) * one.width for one in journals)
+    return CacheError(disk_trouble(job.cache, size, reason, kept=job.kept))
+
+
+def run_group(
+    group: Group, inputs: Inputs, *, stop: Stop, progress: Progress, decoders: int | None
+) -> None:
+    """Encode what one encoder's journals lack.
+
+    Raises:
+        DiskError: A journal can't be written.
+        CorpusError: The corpus is gone or was changed meanwhile.
+        Stopped: A signal came; the batch in flight was finished.
+    """
     lacking = [journal.batches.keys() - journal.finished for journal in group.journals]
-    missing = set().union(*lacking)
-    batches = group.journals[0].batches
-    rest = {number: rows for number, rows in batches.items() if number in missing}
-    total = len(group.journals[0].rows)
-    done = total - sum(map(len, rest.values()))
+    rest = {number: group.journals[0].batches[number] for number in group.missing}
+    done, total = group.num_done, len(group.journals[0].rows)
     if total and not rest:
         progress(group.title, done, total)
     first = group.entries[0]
@@ -78,6 +129,8 @@ def _run(job: Job, group: Group, inputs: Sources, stop: Stop, progress: Progress
         first.encoder,
         layers=[one.wanted.layer for one in group.entries],
         pooling=first.wanted.pooling,
+        decoders=decoders,
+        limits=_limits(group.journals),
     )
     recorders = [Recorder(journal) for journal in group.journals]
     try:
@@ -95,5 +148,15 @@ def _run(job: Job, group: Group, inputs: Sources, stop: Stop, progress: Progress
     except OSError as error:
         if not any(error is recorder.error for recorder in recorders):
             raise
-        size = sum(4 * total * journal.width for journal in group.journals)
-        raise CacheError(disk_trouble(job.cache, size, error, kept=job.kept)) from error
+        raise DiskError(error) from error
+
+
+def _limits(journals: Sequence[Journal]) -> Limits:
+    def keep(batch: int, most: int) -> None:
+        for journal in journals:
+            try:
+                journal.limit(batch, most)
+            except OSError as error:
+                raise DiskError(error) from error
+
+    return Limits([limit for journal in journals for limit in journal.limits], keep)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -13,6 +13,7 @@ import numpy as np
 
 from amber_cache import audio
 from amber_cache.errors import CorpusError, UtteranceError
+from amber_cache.mount import require_root
 from amber_cache.progress import Progress
 from amber_cache.records import Corpus, Utterance
 from amber_cache.store import UtteranceTable, utterance_table
@@ -39,6 +40,9 @@ _CLOCK_STEP_NS = 2_000_000_000
 
 #: By row: the input, or why there is none.
 Sources: TypeAlias = list[Source | UtteranceError]
+
+#: Some rows' inputs.
+Inputs: TypeAlias = Sources | Mapping[int, Source | UtteranceError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,12 @@ def survey(
         former: The table of the cache that stands there; None where none does.
         progress: Told of every utterance.
         known: By path as the corpus names it: files that are not hashed if they look the same.
+
+    Raises:
+        CorpusError: The corpus's folder is gone.
     """
+    # Whole paths, since a worker elsewhere may stand in another folder.
+    corpus = replace(corpus, root=Path(os.path.abspath(corpus.root)))
     files = _Files(known or {})
     sources: dict[str, Sources] = {name: [] for name in corpus.modalities}
     before = _known_audio(former)
@@ -105,9 +114,10 @@ def survey(
                 file = files.look(path, segment.path)
                 hashes[one.id], sizes[one.id] = file.sha256, file.num_bytes
                 times[one.id], durations[one.id] = file.mtime_ns, segment.duration_s
-                load = partial(_load_audio, segment, file)
+                load = partial(_load_audio, segment, file, corpus.root)
                 source = Source(load, round(1000 * segment.duration_s))
             except UtteranceError as error:
+                require_root(corpus.root)
                 source = error
                 place = (one.id, path)
                 if isinstance(error, _MissingError) and place in before:
@@ -200,7 +210,9 @@ def _segment(corpus: Corpus, utterance: Utterance) -> audio.Segment:
     return audio.locate(path, start_s=utterance.start_s, end_s=utterance.end_s)
 
 
-def _load_audio(segment: audio.Segment, file: KnownFile, sampling_rate_hz: int) -> np.ndarray:
+def _load_audio(
+    segment: audio.Segment, file: KnownFile, root: Path, sampling_rate_hz: int
+) -> np.ndarray:
     """Decode a segment of a file that is still the one that was looked at.
 
     Raises:
@@ -213,6 +225,7 @@ def _load_audio(segment: audio.Segment, file: KnownFile, sampling_rate_hz: int) 
         try:
             looks = _looks(segment.path.stat())
         except OSError as error:
+            require_root(root)
             raise CorpusError(
                 f"{segment.path} was there when the corpus was read, and can't be had now: "
                 f"{error.strerror}"
@@ -223,4 +236,8 @@ def _load_audio(segment: audio.Segment, file: KnownFile, sampling_rate_hz: int) 
 
 def _text_source(utterance: Utterance) -> Source | UtteranceError:
     text = utterance.text
-    return Source(lambda _: text, len(text)) if text.strip() else UtteranceError(NO_TEXT)
+    return Source(partial(_given, text), len(text)) if text.strip() else UtteranceError(NO_TEXT)
+
+
+def _given(text: str, _: int) -> str:
+    return text

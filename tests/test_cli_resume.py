@@ -19,8 +19,9 @@ import torch
 from amber_cache import assembly, audio, encoding
 from amber_cache.encoders import load_encoder
 from amber_cache.lock import take_lock
-from tests.commands import ROOT, Finished
+from tests.commands import ROOT, Finished, amber
 from tests.made_corpora import (
+    BUILTIN,
     assert_refused,
     extract,
     files_under,
@@ -296,6 +297,72 @@ def test_an_audio_file_that_goes_away_meanwhile_ends_the_command_and_no_utteranc
     (manifest.parent / "gone").rename(manifest.parent / "audio")
     assert extract(manifest).status == 0
     assert len(vectors(read_cache(manifest))) == 6
+
+
+def loses_its_corpus(manifest: Path, home: object, name: str, call: int) -> Finished:
+    """Run the command; at the n-th call of a function, the corpus's folder goes away."""
+    original, seen = getattr(home, name), [0]
+
+    def lose(*arguments: object, **how: object) -> object:
+        seen[0] += 1
+        if seen[0] == call:
+            manifest.parent.rename(manifest.parent.with_name("gone"))
+        return original(*arguments, **how)
+
+    cache = manifest.parent.with_name("cache.h5")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(home, name, lose)
+        patch.setattr(encoding, "NUM_AHEAD", 1)
+        return amber("extract", *corpus_of(manifest), "--cache", cache, "--quiet")
+
+
+def corpus_of(manifest: Path) -> tuple[object, ...]:
+    return "--corpus", "manifest", "--root", manifest, *BUILTIN
+
+
+@pytest.mark.parametrize(
+    ("home", "name", "call"),
+    [
+        (encoding, "_encode_batch", 3),
+        (encoding, "_encode_batch", 1),
+        (audio, "load", 2),
+        (audio, "locate", 4),  # while the corpus is read
+        (audio, "file_sha256", 4),
+    ],
+)
+def test_a_lost_corpus_ends_the_command_and_fails_no_utterance(
+    manifest: Path, home: object, name: str, call: int
+) -> None:
+    folder, cache = manifest.parent / "mount", manifest.parent / "cache.h5"
+    shutil.copytree(manifest.parent, folder)
+    extract(manifest, "--cache", manifest.parent / "clean.h5")
+    lost = folder / "manifest.csv"
+    match = r"the corpus's folder .*mount is gone: No such file or directory; bring it back"
+    assert_refused(loses_its_corpus(lost, home, name, call), match)
+    assert not cache.exists()
+    folder.with_name("gone").rename(folder)
+    assert amber("extract", *corpus_of(lost), "--cache", cache).status == 0
+    assert datasets(cache) == datasets(manifest.parent / "clean.h5")
+
+
+def test_an_unmounted_corpus_is_lost_too(manifest: Path) -> None:
+    text = manifest.read_text()
+    folder = manifest.parent
+    original, seen = audio.locate, [0]
+
+    def lose(*arguments: object, **how: object) -> object:
+        seen[0] += 1
+        if seen[0] == 3:
+            shutil.rmtree(folder / "mount")
+            (folder / "mount").mkdir()
+        return original(*arguments, **how)  # type: ignore[arg-type]
+
+    shutil.copytree(folder / "audio", folder / "mount/audio")
+    (folder / "mount/manifest.csv").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audio, "locate", lose)
+        finished = extract(folder / "mount/manifest.csv", "--cache", folder / "c.h5", "--quiet")
+    assert_refused(finished, r"the corpus's folder .*mount is gone: it is empty; bring it back")
 
 
 def test_a_disk_that_fills_in_the_middle_keeps_the_job(

@@ -27,6 +27,8 @@ from amber_cache.encoders.hf_common import (
     hidden_states,
     inference,
     load_model,
+    moved,
+    staging,
 )
 from amber_cache.encoders.hf_files import find_checkpoint, read_json
 from amber_cache.encoders.inputs import checked_waveform
@@ -104,12 +106,13 @@ class HfAudioEncoder:
             EncoderError: A layer does not exist.
         """
         lengths = [clip.values.shape[0] for clip in batch]
-        samples = torch.zeros(len(batch), max(lengths))
+        size = len(batch), max(lengths)
+        samples = staging(*size, dtype=torch.float32, device=self.device)
         for row, clip in zip(samples, batch, strict=True):
             row[: clip.values.shape[0]] = torch.from_numpy(clip.values)
         counts = [frame_counts(length, self._convolutions) for length in lengths]
         inputs = {
-            "input_values": samples.to(self.device, PRECISIONS[self._precision]),
+            "input_values": moved(samples, self.device).to(PRECISIONS[self._precision]),
             "attention_mask": _prefix_mask(lengths, device=self.device).long(),
         }
         self._padding.first_layer_frames = [count[0] for count in counts]

@@ -145,6 +145,16 @@ def check_device(device: str, *, precision: str) -> None:
         )
 
 
+def staging(*shape: int, fill: int = 0, dtype: torch.dtype, device: str) -> Tensor:
+    """A tensor in this machine's memory to fill a batch into: pinned where it goes to CUDA."""
+    return torch.full(shape, fill, dtype=dtype, pin_memory=device.startswith("cuda"))
+
+
+def moved(batch: Tensor, device: str) -> Tensor:
+    """A batch on its device; from pinned memory nobody waits for the copy."""
+    return batch.to(device, non_blocking=batch.is_pinned()) if device != "cpu" else batch
+
+
 @contextmanager
 def inference(precision: str) -> Iterator[None]:
     """No gradients, and TF32 on CUDA just where the precision asks for it.

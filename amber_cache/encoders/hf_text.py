@@ -21,6 +21,8 @@ from amber_cache.encoders.hf_common import (
     hidden_states,
     inference,
     load_model,
+    moved,
+    staging,
 )
 from amber_cache.encoders.hf_files import find_checkpoint, one_line, quiet
 from amber_cache.encoders.inputs import checked_text
@@ -87,14 +89,16 @@ class HfTextEncoder:
             EncoderError: A layer does not exist.
         """
         longest = max(text.values.shape[0] for text in batch)
-        token_ids = torch.full((len(batch), longest), int(self._tokenizer.pad_token_id))
-        mask = torch.zeros(len(batch), longest, dtype=torch.bool)
+        size = len(batch), longest
+        padding = int(self._tokenizer.pad_token_id)
+        token_ids = staging(*size, fill=padding, dtype=torch.int64, device=self.device)
+        mask = staging(*size, dtype=torch.bool, device=self.device)
         for row, text in enumerate(batch):
             num_tokens = text.values.shape[0]
             token_ids[row, :num_tokens] = torch.from_numpy(text.values)
             mask[row, :num_tokens] = True
-        mask = mask.to(self.device)
-        inputs = {"input_ids": token_ids.to(self.device), "attention_mask": mask.long()}
+        mask = moved(mask, self.device)
+        inputs = {"input_ids": moved(token_ids, self.device), "attention_mask": mask.long()}
         with inference(self._precision):
             frames = hidden_states(self._model, inputs, layers=layers, info=self.info)
         return Encoded(frames, mask)
