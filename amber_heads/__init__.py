@@ -10,11 +10,13 @@ import only those above them:
     codes       names as whole numbers
     policy      which votes count, and for what
     subset      which utterances are asked for
+    layers      which entries are layers of one encoder
     data        cache -> aligned arrays under a label policy
     groups      sessions, speakers, dialogues: what must stay together
     folds       training, validation and test parts
     leakage     what these parts share
     leakage_words   and how that is told
+    layer_choice    --layer, written out as entries
     preparation configuration, data, folds and leaks, before anything trains
     smoothing   labels as training sees them
     floors      predictions that look at no input
@@ -23,6 +25,7 @@ import only those above them:
     outputs     what is large of a run's result, in memory or on disk
     runs        a run is a row, and its result
     heads       modality heads, gate and fusion head, stacked: shapes and first values
+    featurizer  learned sums of layers
     network     their arithmetic, forwards and backwards
     material    what all runs share, once in memory
     dropout     draws that are a run's own
@@ -35,6 +38,7 @@ import only those above them:
     selection   which settings, by validation alone
     training    all of that for a configuration
     summary     results -> figures over seeds and folds
+    learned_layers  what the layers came to weigh
     tables      figures -> text, Markdown, CSV, LaTeX
     results     read and write a run directory
     resampling  bootstrap samples and swaps of anything that is a function of sums

@@ -7,8 +7,8 @@ The label policy (policy.py) and the subset (subset.py) are applied here to the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from amber_cache.errors import ConfigError
 from amber_cache.records import LABELS
 from amber_cache.store import DONE, Cache, Embedding, VoteTable, data_hash, text_array
+from amber_heads.layers import LayeredEntry, parse_name, read_layers
 from amber_heads.policy import LabelPolicy, counted_votes, kept, parse_classes, vote_counts
 from amber_heads.subset import Subset, subset_mask, subset_texts
 
@@ -31,6 +32,9 @@ __all__ = [
     "vote_counts",
 ]
 
+#: What a modality's inputs are read from.
+_Source: TypeAlias = Embedding | LayeredEntry
+
 #: The utterance columns that splits, tables and plots use.
 COLUMNS = ("speaker", "session", "dialogue", "split", "style", "text")
 
@@ -41,7 +45,8 @@ class Dataset:
 
     Attributes:
         ids: (N,) in the cache's order.
-        inputs: By modality, (N, D_m) float32 embeddings.
+        inputs: By modality, (N, D_m) float32 embeddings; (N, L * D_m) where all layers are weighed.
+        layers: By modality whose layers are weighed, their L entries in the order of the inputs.
         encoders: By modality, the cache entry's name.
         encoder_attributes: By modality, how the entry was made.
         counts: (N, C) votes in each class.
@@ -62,9 +67,14 @@ class Dataset:
     columns: Mapping[str, np.ndarray]
     left_out: Mapping[str, int]
     fingerprint: str
+    layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def num_layers(self, modality: str) -> int:
+        """How many layers stand side by side in a modality's inputs; 1 without `layers`."""
+        return len(self.layers.get(modality, (modality,)))
 
 
 def load_dataset(
@@ -81,7 +91,8 @@ def load_dataset(
     """Read a cache under a label policy, through one encoder a modality.
 
     Args:
-        encoders: By modality, an entry; may be left out where the modality has but one.
+        encoders: By modality, an entry, or `NAME@weighted` for all layers of one encoder; may be
+            left out where the modality has but one entry.
         classes: As `--classes` has it; "" for every label that has votes.
         subset: As `parse_subset` gives it. What lies outside is as if it were not there, but that
             it is counted.
@@ -128,14 +139,14 @@ def load_datasets(
     counts, outside = vote_counts(votes, counted, policy, num_utterances=len(table))
     _refuse_unvoted_classes(counts, policy, votes, counted)
     asked = dict.fromkeys((m, one.get(m)) for m in modalities for one in combinations)
-    entries = {one: cache.embeddings(*one) for one in asked}
+    entries = {one: _source(cache, *one) for one in asked}
     subset_reason = {f"outside the subset {' '.join(subset_texts(subset))}": ~inside}
     reasons = subset_reason | _reasons(entries, counts, outside, table.consensus, policy)
     used, left_out = _sifted(reasons)
     if not used.any():
         told = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise ConfigError(f"{cache.path}: no utterance is left to train on: {told}")
-    vectors = {one: np.ascontiguousarray(entry.vectors[used]) for one, entry in entries.items()}
+    vectors = {one: _used_vectors(entry, used) for one, entry in entries.items()}
     return tuple(
         _dataset(
             cache,
@@ -148,6 +159,20 @@ def load_datasets(
         )
         for one in combinations
     )
+
+
+def _source(cache: Cache, modality: str, name: str | None) -> _Source:
+    if name is not None and parse_name(name).layer is None:
+        return read_layers(cache, modality, name)
+    return cache.embeddings(modality, name)
+
+
+def _used_vectors(
+    source: _Source, used: Bool[np.ndarray, " utterance"]
+) -> Float[np.ndarray, "used _"]:
+    if isinstance(source, LayeredEntry):
+        return source.vectors(used)
+    return np.ascontiguousarray(source.vectors[used])
 
 
 def label_policy(
@@ -212,7 +237,7 @@ def _refuse_unvoted_classes(
 
 
 def _reasons(
-    entries: Mapping[tuple[str, str | None], Embedding],
+    entries: Mapping[tuple[str, str | None], _Source],
     counts: Float[np.ndarray, "utterance class"],
     outside: Float[np.ndarray, " utterance"],
     consensus: np.ndarray,
@@ -228,7 +253,8 @@ def _reasons(
             counts, outside, keep=policy.keep, consensus_in=consensus_in
         ),
         **{
-            f"without {m}" + f" of {entry.name}" * (modalities.count(m) > 1): entry.status != DONE
+            f"without {'every layer of ' * isinstance(entry, LayeredEntry)}{m}"
+            + f" of {entry.name}" * (modalities.count(m) > 1): entry.status != DONE
             for (m, _), entry in entries.items()
         },
     }
@@ -249,7 +275,7 @@ def _sifted(
 
 def _dataset(
     cache: Cache,
-    entries: Mapping[str, Embedding],
+    entries: Mapping[str, _Source],
     inputs: Mapping[str, Float[np.ndarray, "used _"]],
     policy: LabelPolicy,
     counts: Float[np.ndarray, "utterance class"],
@@ -260,6 +286,12 @@ def _dataset(
     columns = {name: np.asarray(getattr(table, name), dtype=object)[used] for name in COLUMNS}
     ids = np.asarray(table.id, dtype=object)[used]
     kept_counts = counts[used]
+    layers = {
+        name: tuple(one.name for one in entry.layers)
+        for name, entry in entries.items()
+        if isinstance(entry, LayeredEntry)
+    }
+    layer_names = [text_array(some) for some in layers.values()]
     split_columns = [columns[name] for name in ("speaker", "session", "dialogue", "split")]
     return Dataset(
         corpus=cache.corpus,
@@ -273,6 +305,12 @@ def _dataset(
         columns=columns,
         left_out=dict(left_out),
         fingerprint=data_hash(
-            ids, text_array(policy.names), kept_counts, *inputs.values(), *split_columns
+            ids,
+            text_array(policy.names),
+            kept_counts,
+            *inputs.values(),
+            *split_columns,
+            *layer_names,
         ),
+        layers=layers,
     )

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from amber_heads.dropout import Dropout
-from amber_heads.heads import StackedViews, initial_parameters
+from amber_heads.heads import StackedViews, aligned, initial_parameters
 from amber_heads.losses import js_divergence
 from amber_heads.material import Material, minibatches
 from amber_heads.network import (
@@ -160,7 +160,7 @@ class Stack:
         staying = np.flatnonzero(waited < patience).tolist()
         self.runs = tuple(self.runs[r] for r in staying)
         self.places = [self.places[r] for r in staying]
-        self.rows = self.rows[staying]
+        self.rows = aligned(self.rows[staying])
         self.optimizer.keep(staying, self.runs, self.rows)
         self._parts = {}
 
@@ -193,7 +193,7 @@ class Stack:
             for seed in {run.seed for run in self.runs}
         }
         rows = torch.stack([by_seed[run.seed] for run in self.runs])
-        return rows.to(self.material.device, self.material.dtype)
+        return aligned(rows.to(self.material.device, self.material.dtype))
 
     def _part(self, runs: range) -> Part:
         """What the steps of some neighbours need, made once."""
@@ -271,7 +271,7 @@ class Stack:
         dtype = torch.empty(0, dtype=self.material.dtype).numpy().dtype
         found = [np.empty((len(part), *shape), dtype=dtype) for part in parts]
         for fold, runs in by_fold.items():
-            views, start = self.architecture.stacked_views(self.best[runs]), 0
+            views, start = self.architecture.stacked_views(aligned(self.best[runs])), 0
             for block, log_heads in self._blocks(views, fold, parts[runs[0]]):
                 for r, one in zip(runs, log_heads.exp().cpu().numpy(), strict=True):
                     found[r][start : start + len(block)] = one

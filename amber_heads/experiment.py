@@ -132,6 +132,7 @@ def _measured(
         heads=training.heads,
     )
     summary = _summary(prepared, command, leaks, found, settings, training.choice)
+    summary |= _layer_weights(prepared, found, by_fold)
     content = {
         "summary.json": files.json_bytes(summary),
         "runs.csv": files.csv_bytes(figures.run_rows(found)),
@@ -196,6 +197,19 @@ def _summary(
         "notes": list(prepared.notes),
         "warnings": list(leaks.warnings),
     }
+
+
+def _layer_weights(
+    prepared: Prepared, found: Any, by_fold: Sequence[RunSettings]
+) -> dict[str, Any]:
+    """What summed layers came to weigh, where there are any."""
+    from amber_heads.learned_layers import learned_layers
+
+    def rows(settings: RunSettings, fold: int) -> list[np.ndarray]:
+        return [found.result(settings, fold, seed).parameters for seed in found.seeds]
+
+    weights = learned_layers(prepared.datasets, by_fold, rows)
+    return {"layer_weights": weights} if weights else {}
 
 
 def _encoders(prepared: Prepared) -> dict[str, Any]:
@@ -269,9 +283,14 @@ def _model(
                 shaped = row[start:end].reshape(architecture.shapes[name])
                 tensors[f"fold{f}/seed{seed}/{name}"] = shaped
         for m, modality in enumerate(material.modalities):
-            tensors[f"fold{f}/{modality}.mean"] = material.standardization.mean[m][f].numpy()
-            tensors[f"fold{f}/{modality}.scale"] = material.standardization.scale[m][f].numpy()
-    modalities = [_modalities(prepared.datasets[one.encoders]) for one in by_fold]
+            # (feature,), or (layer, feature) where layers are summed.
+            shape = (material.num_layers[m], -1) if material.num_layers[m] > 1 else (-1,)
+            for kind in ("mean", "scale"):
+                values = getattr(material.standardization, kind)[m][f].numpy()
+                tensors[f"fold{f}/{modality}.{kind}"] = values.reshape(shape)
+    from amber_heads.featurizer import SCALE
+
+    modalities = [_modalities(prepared.datasets[one.encoders], SCALE) for one in by_fold]
     description = {
         "format": files.FORMAT,
         "format_version": files.FORMAT_VERSION,
@@ -290,14 +309,19 @@ def _model(
     }
 
 
-def _modalities(dataset: Dataset) -> list[dict[str, Any]]:
-    """What a model reads: each modality's entry, and how it was made."""
+def _modalities(dataset: Dataset, scale: float) -> list[dict[str, Any]]:
+    """What a model reads: each modality's entry, and how it was made.
+
+    Layers that are summed weigh softmax(scale * scores).
+    """
+    summed = {name: {"layers": list(some), "scale": scale} for name, some in dataset.layers.items()}
     return [
         {
             "name": name,
-            "dimension": int(vectors.shape[1]),
+            "dimension": int(vectors.shape[1]) // dataset.num_layers(name),
             "entry": dataset.encoders[name],
             **dataset.encoder_attributes[name],
+            **summed.get(name, {}),
         }
         for name, vectors in dataset.inputs.items()
     ]
@@ -319,6 +343,8 @@ def _plain(config: FitConfig) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for one in fields(config):
         value = getattr(config, one.name)
+        if one.name == "layer":  # written out as an entry (layer_choice.py)
+            continue
         if one.name in ("encoder", "grid"):
             value = dict(value)
         elif isinstance(value, Path):

@@ -73,6 +73,11 @@ def stack_bytes(material: Material, settings: RunSettings) -> int:
     columns = max(PREDICTION_ROWS, settings.batch_size)
     layers = sum(architecture.first_widths)
     activations = columns * (2 * layers + (2 + 2 * len(architecture.heads)) * settings.hidden)
+    for name, size in architecture.inputs:
+        if number := architecture.layered.get(name):
+            # Its readers' sums and their gradients; its minibatch, gathered and turned round.
+            sums = 2 * columns * len(architecture.readers) * size
+            activations += sums + 2 * settings.batch_size * number * size
     return item * ((4 + gradient) * architecture.num_parameters + activations)
 
 

@@ -3,7 +3,9 @@
 A run's parameters are one row of a flat matrix, and every tensor of the model is a view of it with
 the run axis first. Each head is a two-layer MLP (section 4.2); the fusion head reads
 `h = sum_m g_m * P_m(x_m)`, with `g` a softmax over modalities of M - 1 gate logits and a fixed 0,
-feature by feature: for two modalities the sigmoid gate. No two heads share a parameter.
+feature by feature: for two modalities the sigmoid gate. No two heads share a parameter: where a
+modality comes as several layers, each head that reads it sums them with weights of its own
+(featurizer.py).
 
 All that reads a modality's embedding (its head's hidden layer, its projection and its part of the
 gate) lies side by side in a row, so that a step multiplies each embedding once. What is computed
@@ -34,11 +36,14 @@ class Architecture:
         inputs: (name, embedding size) of each modality, in order.
         hidden: Width of every hidden layer.
         num_classes: Classes of the softmax.
+        num_layers: How many layers of each modality's encoder are summed, 1 where its embedding is
+            read as it is; () for 1 everywhere. The embedding size is that of one layer.
     """
 
     inputs: tuple[tuple[str, int], ...]
     hidden: int
     num_classes: int
+    num_layers: tuple[int, ...] = ()
 
     @cached_property
     def heads(self) -> tuple[str, ...]:
@@ -56,6 +61,17 @@ class Architecture:
         return (len(self.inputs) - 1) * self.hidden
 
     @cached_property
+    def layered(self) -> dict[str, int]:
+        """By modality whose layers are summed, how many there are."""
+        pairs = zip(self.inputs, self.num_layers, strict=True) if self.num_layers else ()
+        return {name: number for (name, _), number in pairs if number > 1}
+
+    def layer_scores(self, modality: str) -> dict[str, str]:
+        """By head that reads a modality, the tensor that weighs its layers."""
+        own = {modality: f"{modality}.layers.scores"}
+        return own | ({FUSION: f"{FUSION}.layers.{modality}.scores"} if self.has_fusion else {})
+
+    @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every tensor's shape by name, "audio.hidden.weight", without the run axis.
 
@@ -70,6 +86,8 @@ class Architecture:
             shapes |= _linear(f"{FUSION}.hidden", self.hidden, self.hidden)
         shapes |= {f"{head}.output.weight": (self.num_classes, self.hidden) for head in self.heads}
         shapes |= {f"{head}.output.bias": (self.num_classes,) for head in self.heads}
+        for name, number in self.layered.items():
+            shapes |= dict.fromkeys(self.layer_scores(name).values(), (number,))
         return shapes
 
     @cached_property
@@ -85,6 +103,12 @@ class Architecture:
     def first_widths(self) -> tuple[int, ...]:
         """One a modality: outputs of all layers that read its embedding."""
         return tuple(sum(self._first_weights(name).values()) for name, _ in self.inputs)
+
+    @property
+    def readers(self) -> tuple[slice, ...]:
+        """Which of these outputs are a modality's own head's, and which the fusion head's."""
+        own = slice(0, self.hidden)
+        return (own, slice(self.hidden, None)) if self.has_fusion else (own,)
 
     @cached_property
     def num_parameters(self) -> int:
@@ -129,7 +153,16 @@ class Architecture:
             hidden_bias=views.get(f"{FUSION}.hidden.bias"),
             output=output,
             output_bias=rows[:, start:end].view(shape),
+            layers=tuple(self._layer_view(rows, name) for name, _ in self.inputs),
         )
+
+    def _layer_view(
+        self, rows: Float[Tensor, "run parameter"], modality: str
+    ) -> Float[Tensor, "run reader layer"] | None:
+        if modality not in self.layered:
+            return None
+        start, end = self._joined(self.layer_scores(modality).values())
+        return rows[:, start:end].view(len(rows), -1, self.layered[modality])
 
     def _joined(self, names: Iterable[str]) -> tuple[int, int]:
         spans = [self.spans[name] for name in names]
@@ -161,6 +194,8 @@ class StackedViews:
         first_bias: Likewise; the gate's stands with the first modality's.
         hidden: The fusion head's hidden layer; None without fusion.
         output: Every head's last layer.
+        layers: One a modality: the scores of its layers, of each head that reads it; None
+            where its embedding is read as it is.
     """
 
     first: tuple[Float[Tensor, "run out _"], ...]
@@ -169,12 +204,27 @@ class StackedViews:
     hidden_bias: Float[Tensor, "run hidden"] | None
     output: Float[Tensor, "run head class hidden"]
     output_bias: Float[Tensor, "run head class"]
+    layers: tuple[Float[Tensor, "run reader _"] | None, ...]
+
+
+def aligned(rows: Float[Tensor, "run parameter"]) -> Float[Tensor, "run parameter"]:
+    """Rows that each begin at a multiple of four numbers, copied where they don't.
+
+    A matrix library's product with a single column has other last places where its matrix begins
+    elsewhere, and a run's bits would depend on its place in the stack.
+    """
+    number = rows.shape[1]
+    if number % 4 == 0:
+        return rows
+    apart = rows.new_zeros(len(rows), number + 4 - number % 4)[:, :number]
+    return apart.copy_(rows)
 
 
 def initial_parameters(architecture: Architecture, *, seed: int) -> Float[Tensor, " parameter"]:
     """One run's initial row, float64: PyTorch's default for linear layers, U(+-1/sqrt(fan-in)).
 
-    It depends on (seed, head) alone: a head starts the same whatever other heads there are.
+    It depends on (seed, head) alone: a head starts the same whatever other heads there are. All
+    layers of an encoder weigh the same.
     """
     row = torch.empty(architecture.num_parameters, dtype=torch.float64)
     views = {name: one[0] for name, one in architecture.views(row.unsqueeze(0)).items()}
@@ -193,6 +243,9 @@ def initial_parameters(architecture: Architecture, *, seed: int) -> Float[Tensor
                     views[f"{layer}.{name}.weight"].copy_(part)
             else:
                 views[f"{layer}.weight"].copy_(weight)
+    for modality in architecture.layered:
+        for name in architecture.layer_scores(modality).values():
+            views[name].zero_()
     return row
 
 

@@ -1,7 +1,7 @@
 """What all runs of a table share, once in memory: inputs, soft labels, folds, batch order.
 
 Inputs are standardised with their fold's training part when a batch is gathered, so that one copy
-serves every fold.
+serves every fold; layers that are summed, each by itself.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class Material:
             key=secrets.token_hex(8),
         )
         self.modalities = tuple(dataset.inputs)
+        self.num_layers = tuple(map(dataset.num_layers, dataset.inputs))
         self.classes = dataset.classes
         self.standardization = standardization(dataset, folds, standardize=standardize)
         self._exact_target = torch.from_numpy(dataset.target)
@@ -111,23 +112,35 @@ class Material:
 
     def architecture(self, hidden: int) -> Architecture:
         """The model for these inputs and classes."""
-        sizes = tuple(
-            (name, vectors.shape[1])
-            for name, vectors in zip(self.modalities, self.inputs, strict=True)
-        )
-        return Architecture(sizes, hidden, len(self.classes))
+        return architecture_of(self.parts.dataset, hidden)
 
     def batch(
         self, index: Int[Tensor, "shared batch"], fold: Int[Tensor, " shared"]
-    ) -> list[Float[Tensor, "shared batch _"]]:
-        """The standardised inputs of some minibatches, each with its own fold's statistics."""
-        return [
+    ) -> list[Float[Tensor, "shared ... _"]]:
+        """The standardised inputs of some minibatches, each with its own fold's statistics.
+
+        Layers that are summed stand before the batch.
+        """
+        found = [
             vectors[index]
             .sub_(mean[fold].unsqueeze(1))
             .div_(scale[fold].unsqueeze(1))
             .to(self.product_dtype)
             for vectors, mean, scale in zip(self.inputs, self.mean, self.scale, strict=True)
         ]
+        return [
+            one
+            if layers == 1
+            else one.view(*one.shape[:2], layers, -1).transpose(1, 2).contiguous()
+            for one, layers in zip(found, self.num_layers, strict=True)
+        ]
+
+
+def architecture_of(dataset: Dataset, hidden: int) -> Architecture:
+    """The model for a data set's inputs and classes."""
+    counts = {name: dataset.num_layers(name) for name in dataset.inputs}
+    sizes = tuple((name, one.shape[1] // counts[name]) for name, one in dataset.inputs.items())
+    return Architecture(sizes, hidden, len(dataset.classes), tuple(counts.values()))
 
 
 def standardization(
@@ -138,12 +151,15 @@ def standardization(
     A feature that is constant there is divided by 1.
     """
     means, scales = [], []
-    for vectors in dataset.inputs.values():
+    for name, vectors in dataset.inputs.items():
+        # A layer at a time, since float64 copies of all would be the largest thing in memory.
+        layers = np.split(vectors, dataset.num_layers(name), axis=1)
         mean = np.zeros((len(folds), vectors.shape[1]))
         scale = np.ones_like(mean)
         if standardize:
             for number, fold in enumerate(folds):
-                mean[number], scale[number] = _moments(vectors[fold.train])
+                found = [_moments(one[fold.train]) for one in layers]
+                mean[number], scale[number] = map(np.concatenate, zip(*found, strict=True))
         means.append(torch.from_numpy(mean))
         scales.append(torch.from_numpy(scale))
     return Standardization(tuple(means), tuple(scales))

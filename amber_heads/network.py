@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from amber_heads.featurizer import LayerSums, layer_sums, score_gradient
 from amber_heads.heads import Architecture, StackedViews
 
 
@@ -26,12 +27,13 @@ class Minibatches:
     """The standardised inputs of one step. Runs that share a minibatch share its copy.
 
     Attributes:
-        vectors: One (shared, batch, D_m) tensor a modality; they may be of a lower precision than
-            the parameters, and the products with them then are, too.
+        vectors: One (shared, batch, D_m) tensor a modality, (shared, layer, batch, D_m) where its
+            layers are summed; they may be of a lower precision than the parameters, and the
+            products with them then are, too.
         of_run: Which of them each run reads; consecutive runs share.
     """
 
-    vectors: Sequence[Float[Tensor, "shared batch _"]]
+    vectors: Sequence[Float[Tensor, "shared ... _"]]
     of_run: Sequence[int]
 
     def stacked(self, modality: int, runs: range) -> Float[Tensor, "run batch _"]:
@@ -55,6 +57,7 @@ class Activations:
         gate: One a modality, g_m, feature by feature.
         fused: What the fusion head reads, sum_m g_m P_m(x_m); None without fusion.
         logits: Of every head.
+        sums: One a modality, of its layers; None where its embedding is read as it is.
     """
 
     inputs: Minibatches
@@ -63,6 +66,7 @@ class Activations:
     gate: Sequence[Float[Tensor, "run hidden batch"]]
     fused: Float[Tensor, "run hidden batch"] | None
     logits: Float[Tensor, "run batch head class"]
+    sums: Sequence[LayerSums | None]
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,13 @@ class Deltas:
         first: One a modality, its layers side by side as in `StackedViews.first`.
         hidden: Of the fusion head; None without fusion.
         output: Of every head.
+        layers: One a modality, with respect to the scores of its layers; None without.
     """
 
     first: Sequence[Float[Tensor, "run out batch"]]
     hidden: Float[Tensor, "run hidden batch"] | None
     output: Float[Tensor, "run head class batch"]
+    layers: Sequence[Float[Tensor, "run reader _"] | None]
 
 
 def forward(
@@ -96,7 +102,16 @@ def forward(
         keep: Dropout's multipliers of each head's hidden layer, 0 or 1 / (1 - p); None for none.
     """
     width = architecture.hidden
-    first = [_first_layers(views, inputs, m) for m in range(len(views.first))]
+    sums = [
+        None
+        if scores is None
+        else layer_sums(scores, vectors, inputs.of_run, readers=architecture.readers)
+        for scores, vectors in zip(views.layers, inputs.vectors, strict=True)
+    ]
+    first = [
+        _first_layers(views, inputs, m) if own is None else _on_sums(views, own, m)
+        for m, own in enumerate(sums)
+    ]
     hidden = [one[:, :width].relu_() for one in first]
     projected = [one[:, width : 2 * width] for one in first] if architecture.has_fusion else []
     gate: list[Tensor] = []
@@ -114,7 +129,8 @@ def forward(
         [_multiplied(views.output[:, h], one) for h, one in enumerate(hidden)], dim=1
     ).add_(views.output_bias.unsqueeze(3))
     # (run, head, class, batch) -> (run, batch, head, class)
-    return Activations(inputs, hidden, projected, gate, fused, logits.permute(0, 3, 1, 2))
+    logits = logits.permute(0, 3, 1, 2)
+    return Activations(inputs, hidden, projected, gate, fused, logits, sums)
 
 
 def backward(
@@ -142,7 +158,7 @@ def backward(
     for own, delta in zip(first, hidden, strict=False):
         own[:, :width] = delta
     if views.hidden is None or done.fused is None:
-        return Deltas(first, None, output)
+        return Deltas(first, None, output, _layer_deltas(views, done, first))
     fused = _multiplied(views.hidden.mT, hidden[-1])
     for own, g in zip(first, done.gate, strict=True):
         torch.mul(fused, g, out=own[:, width : 2 * width])
@@ -153,7 +169,7 @@ def backward(
         first[0][:, part] *= first[m][:, width : 2 * width]
     for own in first[1:]:
         own[:, 2 * width :] = first[0][:, 2 * width :]
-    return Deltas(first, hidden[-1], output)
+    return Deltas(first, hidden[-1], output, _layer_deltas(views, done, first))
 
 
 def parameter_gradients(
@@ -168,8 +184,13 @@ def parameter_gradients(
     part = slice(runs.start, runs.stop)
     for m, (delta, bias) in enumerate(zip(deltas.first, out.first_bias, strict=True)):
         own = delta[part]
-        x = done.inputs.stacked(m, runs)
-        _products(own.to(x.dtype), x, out=out.first[m])
+        if (sums := done.sums[m]) is None:
+            x = done.inputs.stacked(m, runs)
+            _products(own.to(x.dtype), x, out=out.first[m])
+        else:
+            for reader, rows in enumerate(sums.readers):
+                x = sums.vectors[part, reader]
+                _products(own[:, rows].to(x.dtype), x, out=out.first[m][:, rows])
         torch.sum(own[:, : bias.shape[1]], dim=2, out=bias)
     if deltas.hidden is not None and out.hidden is not None and done.fused is not None:
         own = deltas.hidden[part]
@@ -179,6 +200,9 @@ def parameter_gradients(
     for h, hidden in enumerate(done.hidden):
         _products(own[:, h], hidden[part].mT, out=out.output[:, h])
     torch.sum(own, dim=3, out=out.output_bias)
+    for layers, gradient in zip(deltas.layers, out.layers, strict=True):
+        if layers is not None and gradient is not None:
+            gradient.copy_(layers[part])
 
 
 def _first_layers(
@@ -190,6 +214,29 @@ def _first_layers(
     product = _multiplied(weight.to(x.dtype), x.mT).to(weight.dtype)
     product[:, : bias.shape[1]] += bias.unsqueeze(2)
     return product
+
+
+def _on_sums(views: StackedViews, sums: LayerSums, modality: int) -> Float[Tensor, "run out batch"]:
+    """The same where each head that reads a modality has a sum of its own of the layers."""
+    weight, bias, x = views.first[modality], views.first_bias[modality], sums.vectors
+    product = weight.new_empty(*weight.shape[:2], x.shape[2])
+    for reader, rows in enumerate(sums.readers):
+        _products(weight[:, rows].to(x.dtype), x[:, reader].mT, out=product[:, rows])
+    product[:, : bias.shape[1]] += bias.unsqueeze(2)
+    return product
+
+
+def _layer_deltas(
+    views: StackedViews, done: Activations, first: Sequence[Float[Tensor, "run out batch"]]
+) -> list[Float[Tensor, "run reader _"] | None]:
+    """The gradient of the layers' weights, of each modality that has any."""
+    x, of_run = done.inputs.vectors, done.inputs.of_run
+    return [
+        None
+        if sums is None
+        else score_gradient(sums, x[m], of_run, weight=views.first[m], delta=first[m])
+        for m, sums in enumerate(done.sums)
+    ]
 
 
 def _gate(

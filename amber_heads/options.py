@@ -109,6 +109,10 @@ class FitConfig:
     ] = ()
     audio_encoder: Annotated[str | None, "short for --encoder audio=NAME"] = None
     text_encoder: Annotated[str | None, "short for --encoder text=NAME"] = None
+    layer: Annotated[
+        Listing | None,
+        "a number, or weighted: a learned sum of all that the cache has of an encoder",
+    ] = None
     modalities: Annotated[tuple[str, ...], "which of the cache's to use; all by default"] = ()
     protocol: ProtocolOption = None
     classes: ClassesOption = None

@@ -18,6 +18,8 @@ from amber_heads.checks import check_smoothing
 from amber_heads.data import Dataset, load_datasets
 from amber_heads.folds import Fold, absent_test_sets, make_folds
 from amber_heads.groups import GROUPED, Groups, group_by
+from amber_heads.layer_choice import spell_out_layers
+from amber_heads.layers import layers_of, parse_name
 from amber_heads.leakage import measure_leakage
 from amber_heads.leakage_words import leakage_block, leakage_warnings
 from amber_heads.options import Encoders, encoder_axis
@@ -88,6 +90,7 @@ def prepare(config: FitConfig, origins: Mapping[str, int]) -> Prepared:
         AmberError: The cache or the configuration can't be used.
     """
     with open_cache(config.cache) as cache:
+        config, origins = spell_out_layers(config, origins, cache)
         config = complete(config, origins, protocol=cache.protocol, modalities=cache.modalities)
         config = _with_entries(config, cache)
         subset = parse_subset(config.subset, cache.utterances)
@@ -149,8 +152,11 @@ def _with_entries(config: FitConfig, cache: Cache) -> FitConfig:
 
 def _entry(cache: Cache, modality: str, name: str, *, key: str) -> str:
     try:
+        if parse_name(name).layer is None:
+            layers_of(cache, modality, name)
+            return parse_name(name).weighted
         return cache.entry(modality, name).name
-    except CacheError as error:
+    except (CacheError, ConfigError) as error:
         raise ConfigError(f"--grid {key}={name}: {error}") from None
 
 

@@ -58,6 +58,8 @@ def tables_of(summary: Mapping[str, Any]) -> dict[str, Table]:
         tables[f"table{suffix}"] = results_table(summary, test)
         if _is_search(summary):
             tables[f"grid{suffix}"] = grid_table(summary, test)
+    if summary.get("layer_weights"):
+        tables["layers"] = layers_table(summary)
     return tables
 
 
@@ -114,6 +116,31 @@ def grid_table(summary: Mapping[str, Any], test: str = "test") -> Table:
         num_keys=len(axes) + 1,
         emphasis=frozenset(i for i, one in enumerate(cells) if one["selected_in_folds"]),
         breaks=frozenset({len(cells), len(cells) + 1}),
+    )
+
+
+def layers_table(summary: Mapping[str, Any]) -> Table:
+    """One row a summed layer, with its weight in each head that reads it."""
+    rows: list[tuple[str, ...]] = []
+    breaks, shares = set(), []
+    for one in summary["layer_weights"]:
+        breaks.add(len(rows))
+        shares.append(f"1/{len(one['layers'])} = {1 / len(one['layers']):.3f}")
+        weights = [
+            [figure(*pair) for pair in zip(found["mean"], found["std"], strict=True)]
+            for found in one["heads"].values()
+        ]
+        columns = zip(one["layers"], *weights, strict=True)
+        rows += [(f"{one['modality']}: {name}", *cells) for name, *cells in columns]
+    own, *fusion = summary["layer_weights"][0]["heads"]
+    runs = max(found["runs"] for one in summary["layer_weights"] for found in one["heads"].values())
+    note = f"Softmax weights, mean ± std over {_counted(runs, 'run')} (folds and seeds)"
+    return Table(
+        title=f"{heading_mark(summary['corpus'])}Layers' weights, as learned",
+        columns=("layer", "own head" if fusion else f"{own} head", *(f"{h} head" for h in fusion)),
+        rows=tuple(rows),
+        notes=(f"{note}; they start at {', '.join(dict.fromkeys(shares))}.",),
+        breaks=frozenset(breaks - {0}),
     )
 
 

@@ -27,11 +27,29 @@ from amber_heads.settings import RunSettings
 LN2 = math.log(2)
 
 
-class Head(nn.Module):
-    """Linear, ReLU, linear; logits."""
+class LayerSum(nn.Module):
+    """A softmax-weighted sum over the second axis, at first the mean; 30 as in featurizer.py."""
 
-    def __init__(self, size: int, hidden: int, num_classes: int) -> None:
+    def __init__(self, num_layers: int) -> None:
         super().__init__()
+        self.scores = nn.Parameter(torch.zeros(num_layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = torch.exp(30 * self.scores) / torch.exp(30 * self.scores).sum()
+        return (x * weights[:, None]).sum(1)
+
+
+def summing(num_layers: int) -> nn.Module:
+    """One that takes what there is where it is but one layer."""
+    return LayerSum(num_layers) if num_layers > 1 else nn.Identity()
+
+
+class Head(nn.Module):
+    """Linear, ReLU, linear; logits. Layers of an encoder are summed first."""
+
+    def __init__(self, size: int, hidden: int, num_classes: int, num_layers: int = 1) -> None:
+        super().__init__()
+        self.layers = summing(num_layers)
         self.hidden, self.output = nn.Linear(size, hidden), nn.Linear(hidden, num_classes)
 
     def classify(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -42,12 +60,16 @@ class Head(nn.Module):
 class Fusion(Head):
     """The gate between projected modalities, and a head on what it lets through."""
 
-    def __init__(self, sizes: Mapping[str, int], hidden: int, num_classes: int) -> None:
+    def __init__(
+        self, sizes: Mapping[str, int], hidden: int, num_classes: int, layers: Mapping[str, int]
+    ) -> None:
         super().__init__(hidden, hidden, num_classes)
+        self.layers = nn.ModuleDict({name: summing(layers.get(name, 1)) for name in sizes})
         self.project = nn.ModuleDict({name: nn.Linear(n, hidden) for name, n in sizes.items()})
         self.gate = nn.Linear(sum(sizes.values()), (len(sizes) - 1) * hidden)
 
     def fuse(self, inputs: Sequence[Tensor]) -> Tensor:
+        inputs = [one(x) for one, x in zip(self.layers.values(), inputs, strict=True)]
         projected = [one(x) for one, x in zip(self.project.values(), inputs, strict=True)]
         logits = self.gate(torch.cat(list(inputs), dim=1))
         if len(inputs) == 2:
@@ -60,19 +82,27 @@ class Fusion(Head):
 class PlainModel(nn.ModuleDict):
     """Every head by its name."""
 
-    def __init__(self, sizes: Mapping[str, int], hidden: int, num_classes: int) -> None:
+    def __init__(
+        self,
+        sizes: Mapping[str, int],
+        hidden: int,
+        num_classes: int,
+        layers: Mapping[str, int] | None = None,
+    ) -> None:
+        layers = layers or {}
         heads: dict[str, nn.Module] = {
-            name: Head(size, hidden, num_classes) for name, size in sizes.items()
+            name: Head(size, hidden, num_classes, layers.get(name, 1))
+            for name, size in sizes.items()
         }
         if len(sizes) > 1:
-            heads["fusion"] = Fusion(sizes, hidden, num_classes)
+            heads["fusion"] = Fusion(sizes, hidden, num_classes, layers)
         super().__init__(heads)
 
     def probabilities(
         self, inputs: Sequence[Tensor], masks: Sequence[Tensor | None] | None = None
     ) -> dict[str, Tensor]:
         """By head, in float64 whatever the weights are, since losses are differences."""
-        fed = list(inputs)
+        fed = [self[name].layers(x) for name, x in zip(self, inputs, strict=False)]
         if "fusion" in self:
             fed.append(self["fusion"].fuse(inputs))
         masks = masks or [None] * len(fed)
@@ -199,13 +229,18 @@ def train_alone(
         masks: Dropout's multipliers, one tensor a head, for a step of an epoch.
     """
     one, (_, num_classes) = run.settings, dataset.target.shape
-    sizes = {name: vectors.shape[1] for name, vectors in dataset.inputs.items()}
-    model = PlainModel(sizes, one.hidden, num_classes).to(dtype)
-    model.start_from(start)
+    layers = {name: len(entries) for name, entries in dataset.layers.items()}
     inputs = [
         torch.from_numpy(standardized(vectors, fold.train)).to(dtype)
         for vectors in dataset.inputs.values()
     ]
+    inputs = [
+        x.reshape(len(x), layers[name], -1) if name in layers else x
+        for name, x in zip(dataset.inputs, inputs, strict=True)
+    ]
+    sizes = {name: x.shape[-1] for name, x in zip(dataset.inputs, inputs, strict=True)}
+    model = PlainModel(sizes, one.hidden, num_classes, layers).to(dtype)
+    model.start_from(start)
     y = torch.from_numpy(dataset.target)
     seen = one.smoothing * (1 - y) / (num_classes - 1) + (1 - one.smoothing) * y
     w = torch.from_numpy(class_weights(dataset.counts[fold.train]))
