@@ -5,6 +5,8 @@ import only those above them:
 
     options     what can be told, as typed configuration classes
     axes        a grid's axes, from text
+    systems     what a comparison compares: one entry a system
+    cells       what a fit, a grid or a comparison trains
     checks      what numbers a configuration may hold
     settings    what was told, completed and checked
     codes       names as whole numbers
@@ -12,6 +14,7 @@ import only those above them:
     subset      which utterances are asked for
     data        cache -> aligned arrays under a label policy
     groups      sessions, speakers, dialogues: what must stay together
+    clusters    what tests draw as one
     folds       training, validation and test parts
     leakage     what these parts share
     leakage_words   and how that is told
@@ -35,8 +38,18 @@ import only those above them:
     selection   which settings, by validation alone
     training    all of that for a configuration
     summary     results -> figures over seeds and folds
-    tables      figures -> text, Markdown, CSV, LaTeX
+    fusion_rules    trained heads -> a system's prediction
+    entrants    a system's distributions out of fold
+    anatomy     the gain over CB-CE, step by step
+    rendering   a table as text, Markdown, CSV, LaTeX
+    table_words what all tables of results say alike
     results     read and write a run directory
+    published   the paper's figures, and their slips
+    scores      what a table of systems shows of each
+    paper_tables    Tables 1 to 5; comparison_tables has all of a comparison's
+    tables      a run's summary -> its tables
+    contents    what all run directories say of data and folds
+    compare     a trained table -> systems, differences, anatomy
     ambiguity   where raters and modalities disagree
     experiment  all of it together
     reliability Krippendorff's alpha, Fleiss' kappa; resampling draws their intervals
