@@ -34,7 +34,13 @@ from amber_cache.config import (
 )
 from amber_cache.errors import AmberError, InterruptError
 from amber_cache.progress import show_progress
-from amber_heads.settings import FitConfig, GridConfig, OverviewConfig
+from amber_heads.settings import (
+    CompareConfig,
+    FitConfig,
+    GridConfig,
+    OverviewConfig,
+    TrainingConfig,
+)
 
 DEMO_CACHE = ExtractConfig().cache
 
@@ -202,7 +208,7 @@ def import_(*, given: Mapping[str, Any], json: Json = False, quiet: Quiet = Fals
     raise typer.Exit(1 if report.failures else 0)
 
 
-def _add_training(name: str, config_type: type[FitConfig], text: str) -> None:
+def _add_training(name: str, config_type: type[TrainingConfig], text: str) -> None:
     """Add a command that trains what a configuration class describes."""
 
     @with_settings(config_type)
@@ -232,6 +238,11 @@ _add_training(
     "grid",
     GridConfig,
     "Train a grid of settings, select on validation, and print the hyper-parameter table.",
+)
+_add_training(
+    "compare",
+    CompareConfig,
+    "Train every system of the paper's tables on one cache, and test how they differ.",
 )
 
 
@@ -388,7 +399,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _experiment(
-    config_type: type[FitConfig],
+    config_type: type[TrainingConfig],
     given: Mapping[str, Any],
     config_file: Path | None,
     *,
@@ -408,7 +419,9 @@ def _experiment(
     print(f"Results: {outcome.folder}")
 
 
-def run_experiment(config: FitConfig, origins: Mapping[str, int] | None = None, **how: Any) -> Any:
+def run_experiment(
+    config: TrainingConfig, origins: Mapping[str, int] | None = None, **how: Any
+) -> Any:
     """`amber_heads.experiment.run_experiment`, imported when it is needed: it brings NumPy."""
     from amber_heads.experiment import run_experiment as run
 
@@ -418,7 +431,9 @@ def run_experiment(config: FitConfig, origins: Mapping[str, int] | None = None, 
 def _resolved(
     config_type: type[Any], given: Mapping[str, Any], config_file: Path | None = None
 ) -> tuple[Any, dict[str, Any]]:
-    refuse_unknown_keys((ExtractConfig, ImportConfig, FitConfig, GridConfig, OverviewConfig))
+    refuse_unknown_keys(
+        (ExtractConfig, ImportConfig, FitConfig, GridConfig, CompareConfig, OverviewConfig)
+    )
     return resolve(config_type, given, environ=os.environ, config_file=config_file)
 
 

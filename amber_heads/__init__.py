@@ -5,6 +5,8 @@ import only those above them:
 
     options     what can be told, as typed configuration classes
     axes        a grid's axes, from text
+    systems     what a comparison compares: one entry a system
+    cells       what a fit, a grid or a comparison trains
     checks      what numbers a configuration may hold
     settings    what was told, completed and checked
     codes       names as whole numbers
@@ -13,6 +15,7 @@ import only those above them:
     layers      which entries are layers of one encoder
     data        cache -> aligned arrays under a label policy
     groups      sessions, speakers, dialogues: what must stay together
+    clusters    what tests draw as one
     folds       training, validation and test parts
     leakage     what these parts share
     leakage_words   and how that is told
@@ -39,8 +42,6 @@ import only those above them:
     training    all of that for a configuration
     summary     results -> figures over seeds and folds
     learned_layers  what the layers came to weigh
-    tables      figures -> text, Markdown, CSV, LaTeX
-    results     read and write a run directory
     resampling  bootstrap samples and swaps of anything that is a function of sums
     resampled   every metric as such a function
     ensembles   several seeds of one system
@@ -51,6 +52,19 @@ import only those above them:
     levels      the same bins of ambiguity for every system
     temperature one number that sharpens or flattens, fitted on validation
     calibration reliability, Brier's parts, selective prediction
+    fusion_rules    trained heads -> a system's prediction
+    entrants    a system's distributions out of fold
+    anatomy     the gain over CB-CE, step by step
+    rendering   a table as text, Markdown, CSV, LaTeX
+    table_words what all tables of results say alike
+    layer_tables    the layers' weights
+    results     read and write a run directory
+    published   the paper's figures, and their slips
+    scores      what a table of systems shows of each
+    paper_tables    Tables 1 to 5; comparison_tables has all of a comparison's
+    tables      a run's summary -> its tables
+    contents    what all run directories say of data and folds
+    compare     a trained table -> systems, differences, anatomy
     ambiguity   where raters and modalities disagree
     experiment  all of it together
     reliability Krippendorff's alpha, Fleiss' kappa, with intervals

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from amber_cache.errors import ConfigError
-from amber_heads.options import LOSS_SETTINGS, RUN_SETTINGS, FitConfig, encoder_axis
+from amber_heads.options import LOSS_SETTINGS, RUN_SETTINGS, TrainingConfig, encoder_axis
 
 
-def parse_axes(config: FitConfig) -> dict[str, tuple[Any, ...]]:
+def parse_axes(config: TrainingConfig) -> dict[str, tuple[Any, ...]]:
     """The values of each axis by the setting's name; none for a plain fit.
 
     A modality of the configuration has an axis `MODALITY_encoder`, of names of the cache's entries.
@@ -48,7 +48,7 @@ def refuse_twins(key: str, entries: Sequence[str]) -> None:
         raise ConfigError(f"--grid {key}: the entry {twins[0]} stands there twice")
 
 
-def encoder_levels(config: FitConfig, origins: Mapping[str, int]) -> dict[str, int]:
+def encoder_levels(config: TrainingConfig, origins: Mapping[str, int]) -> dict[str, int]:
     """By axis, where the one encoder came from that a modality was given; 0 where it was not."""
     named = {m: origins.get(f"encoder.{m}", origins.get("encoder", 0)) for m, _ in config.encoder}
     for modality in ("audio", "text"):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from amber_cache.errors import ConfigError
-from amber_heads.options import FitConfig, RunSettings
+from amber_heads.options import RunSettings, TrainingConfig
 
 
 def flag(name: str) -> str:
@@ -58,7 +58,7 @@ def check_smoothing(settings: RunSettings, *, num_classes: int) -> None:
         )
 
 
-def check_folds(config: FitConfig) -> None:
+def check_folds(config: TrainingConfig) -> None:
     """Refuse numbers of folds that leave a part without utterances.
 
     Raises:

@@ -1,7 +1,8 @@
-"""From a configuration and a cache to a finished run directory: what `fit` and `grid` both do.
+"""From a configuration and a cache to a finished run directory: what all commands that train do.
 
-A fit is a grid of one cell. The steps: read the data under the label policy, part it, lay out the
-table of runs, train it, select on validation, measure, write.
+A fit is a grid of one cell; what a comparison measures of its table stands in compare.py. The
+steps: read the data under the label policy, part it, lay out the table of runs, train it, select on
+validation, measure, write.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from amber_cache.store import amber_version, text_array
+from amber_cache.store import amber_version
 from amber_heads import results as files
+from amber_heads.contents import first_entries, last_entries, prediction_arrays, table_files
 from amber_heads.data import Dataset
-from amber_heads.folds import Fold
-from amber_heads.leakage import shared_only
-from amber_heads.options import FitConfig, GridConfig, RunSettings, told
+from amber_heads.options import CompareConfig, GridConfig, RunSettings, TrainingConfig, told
 from amber_heads.preparation import Guard, Prepared, guard, prepare
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Outcome:
 
 
 def run_experiment(
-    config: FitConfig,
+    config: TrainingConfig,
     origins: Mapping[str, int],
     *,
     config_file: Path | None = None,
@@ -61,7 +61,7 @@ def run_experiment(
     """Train what a configuration asks for, or find it done.
 
     Args:
-        config: A `FitConfig`, or a `GridConfig` for a search.
+        config: A `FitConfig`, a `GridConfig` for a search, or a `CompareConfig` for a comparison.
         origins: Where each setting came from; see `settings.complete`.
         config_file: The run's config.json that `config` was read from.
         out: The run directory; None: named after the configuration and the data.
@@ -75,7 +75,7 @@ def run_experiment(
     Raises:
         AmberError: The cache, the configuration or the folder can't be used.
     """
-    command = "grid" if isinstance(config, GridConfig) else "fit"
+    command = _command(config)
     former = files.read_config(config_file, command=command) if config_file else None
     prepared = prepare(config, origins)
     fingerprint = prepared.fingerprint
@@ -91,16 +91,26 @@ def run_experiment(
         return Outcome(folder, stored, stored=True, notes=notes)
     leaks = guard(prepared)
     told = _first(lambda: tell([*prepared.notes, *leaks.block, *leaks.warnings]), progress)
+    from amber_heads.compare import measure_comparison
     from amber_heads.processes import Processes
     from amber_heads.training import How, train
 
     how = How(Path(folder).parent, Processes(workers, backend), anew=overwrite, memory_gib=memory)
     training = train(prepared, how, told)
-    summary, content = _measured(prepared, command, leaks, training, told)
+    if isinstance(prepared.config, CompareConfig):
+        summary, content = measure_comparison(prepared, leaks, training, told)
+    else:
+        summary, content = _measured(prepared, command, leaks, training, told)
     description |= {"leakage": leaks.in_brief, "warnings": list(leaks.warnings)}
     files.write_run(folder, description, content)
     training.finish()
     return Outcome(folder, files.without_nan(summary), stored=False, notes=notes)
+
+
+def _command(config: TrainingConfig) -> str:
+    if isinstance(config, CompareConfig):
+        return "compare"
+    return "grid" if isinstance(config, GridConfig) else "fit"
 
 
 def _first(once: Callable[[], None], progress: Progress) -> Progress:
@@ -137,9 +147,9 @@ def _measured(
         "summary.json": files.json_bytes(summary),
         "runs.csv": files.csv_bytes(figures.run_rows(found)),
         "curves.csv": files.csv_bytes(figures.curve_rows(found)),
-        "predictions.h5": _predictions(dataset, found, by_fold),
+        "predictions.h5": _predictions(prepared, found, by_fold),
         **_model(prepared, training.material, found, by_fold),
-        **_tables(summary),
+        **table_files(summary),
     }
     progress("measuring", 1, 1)
     return summary, content
@@ -156,21 +166,10 @@ def _summary(
     from amber_heads.selection import at_the_edge, judging_head
     from amber_heads.summary import read_at_another_head
 
-    config, dataset, folds = prepared.config, prepared.dataset, prepared.folds
+    config, folds = prepared.config, prepared.folds
     chosen = [settings[one] for one in choice]
     return {
-        "format": files.FORMAT,
-        "format_version": files.FORMAT_VERSION,
-        "command": command,
-        "corpus": dataset.corpus,
-        "protocol": config.protocol,
-        "classes": list(dataset.classes),
-        "heads": list(found.heads),
-        "encoders": _encoders(prepared),
-        "seeds": list(found.seeds),
-        "folds": [_described(fold) for fold in folds],
-        "test_sets": list(found.test_sets),
-        "axes": [name for name, _ in getattr(config, "grid", ())],
+        **first_entries(prepared, command, heads=found.heads, seeds=found.seeds),
         "configurations": [
             {
                 "settings": told(one),
@@ -192,10 +191,7 @@ def _summary(
         },
         "floors": found.floors(),
         "diverged_runs": [one.run.name for one in found.results if one.diverged],
-        "utterances": {"used": len(dataset), "left_out": dict(dataset.left_out)},
-        "leakage": shared_only(leaks.leakage),
-        "notes": list(prepared.notes),
-        "warnings": list(leaks.warnings),
+        **last_entries(prepared, leaks),
     }
 
 
@@ -212,16 +208,6 @@ def _layer_weights(
     return {"layer_weights": weights} if weights else {}
 
 
-def _encoders(prepared: Prepared) -> dict[str, Any]:
-    """By modality, the entry's name; a list of them where the encoder is an axis."""
-    axes: dict[str, list[str]] = {}
-    for pairs in prepared.datasets:
-        for modality, name in pairs:
-            axes.setdefault(modality, []).append(name)
-    several = {modality: list(dict.fromkeys(names)) for modality, names in axes.items()}
-    return {**prepared.dataset.encoders, **several}
-
-
 def _judged(found: Any, by_fold: Sequence[RunSettings]) -> Any:
     """Each fold's distributions by the head that its settings are judged by."""
     from amber_heads.selection import judging_head
@@ -234,35 +220,15 @@ def _judged(found: Any, by_fold: Sequence[RunSettings]) -> Any:
     return predict
 
 
-def _described(fold: Fold) -> dict[str, Any]:
-    tests = {name: len(index) for name, index in fold.tests.items()}
-    return {
-        "name": fold.name,
-        "train": len(fold.train),
-        "validation": len(fold.validation),
-        **tests,
-    }
-
-
-def _predictions(dataset: Dataset, found: Any, by_fold: Sequence[RunSettings]) -> bytes:
+def _predictions(prepared: Prepared, found: Any, by_fold: Sequence[RunSettings]) -> bytes:
     from amber_heads.summary import out_of_fold_predictions, validation_predictions
 
-    fold_of = np.full(len(dataset), -1, dtype=np.int64)
-    test_set = text_array([""] * len(dataset))
-    for number, fold in enumerate(found.folds):
-        for name, index in fold.tests.items():
-            fold_of[index], test_set[index] = number, name
     arrays = {
-        "id": dataset.ids,
-        "target": dataset.target,
-        "votes": dataset.counts,
-        **{name: dataset.columns[name] for name in ("speaker", "dialogue", "session")},
-        "fold": fold_of,
-        "test_set": test_set,
+        **prediction_arrays(prepared.dataset, prepared.folds),
         "test": out_of_fold_predictions(found, by_fold),
         "validation": validation_predictions(found, by_fold),
     }
-    attributes = {"classes": dataset.classes, "heads": found.heads, "seeds": found.seeds}
+    attributes = {"classes": prepared.dataset.classes, "heads": found.heads, "seeds": found.seeds}
     return files.predictions_bytes(arrays, attributes)
 
 
@@ -327,18 +293,7 @@ def _modalities(dataset: Dataset, scale: float) -> list[dict[str, Any]]:
     ]
 
 
-def _tables(summary: Mapping[str, Any]) -> dict[str, bytes]:
-    from amber_heads.tables import tables_of, to_csv, to_latex, to_markdown
-
-    written: dict[str, bytes] = {}
-    for name, table in tables_of(summary).items():
-        written[f"{name}.csv"] = to_csv(table).encode()
-        written[f"{name}.md"] = to_markdown(table).encode()
-        written[f"{name}.tex"] = to_latex(table).encode()
-    return written
-
-
-def _plain(config: FitConfig) -> dict[str, Any]:
+def _plain(config: TrainingConfig) -> dict[str, Any]:
     """The configuration as JSON holds it; `amber_cache.config.resolve` reads it back."""
     plain: dict[str, Any] = {}
     for one in fields(config):

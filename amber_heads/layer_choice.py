@@ -14,15 +14,15 @@ from dataclasses import replace
 from amber_cache.errors import ConfigError
 from amber_cache.store import Cache
 from amber_heads.layers import WEIGHTED, layer_groups, parse_name
-from amber_heads.options import FitConfig, GridConfig, encoder_axis
+from amber_heads.options import GridConfig, TrainingConfig, encoder_axis
 
 #: Where extraction's `layer` may stand too, as levels of origins: amber.toml and the environment.
 _SHARED_LEVELS = (1, 2)
 
 
 def spell_out_layers(
-    config: FitConfig, origins: Mapping[str, int], cache: Cache
-) -> tuple[FitConfig, Mapping[str, int]]:
+    config: TrainingConfig, origins: Mapping[str, int], cache: Cache
+) -> tuple[TrainingConfig, Mapping[str, int]]:
     """A configuration without `layer`, and where its encoders came from then.
 
     A modality with one entry is used as it is. What amber.toml or the environment say of layers is
@@ -54,7 +54,7 @@ def spell_out_layers(
     return _with_encoders(config, origins, chosen, level=level)
 
 
-def _chosen(config: FitConfig, cache: Cache, word: str, axes: set[str]) -> dict[str, str]:
+def _chosen(config: TrainingConfig, cache: Cache, word: str, axes: set[str]) -> dict[str, str]:
     """By modality, the entry that a layer means; modalities that have but one entry are left out.
 
     Raises:
@@ -155,8 +155,8 @@ def _has_layer(entry: str, word: str) -> bool:
 
 
 def _with_encoders(
-    config: FitConfig, origins: Mapping[str, int], chosen: Mapping[str, str], *, level: int
-) -> tuple[FitConfig, Mapping[str, int]]:
+    config: TrainingConfig, origins: Mapping[str, int], chosen: Mapping[str, str], *, level: int
+) -> tuple[TrainingConfig, Mapping[str, int]]:
     """The chosen entries in the place of what named their encoders."""
     named = {modality: name for modality, name in config.encoder if modality not in chosen}
     short = {f"{m}_encoder": None for m in ("audio", "text") if m in chosen}
@@ -166,13 +166,13 @@ def _with_encoders(
     return replace(config, encoder=encoder, **short), {**origins, **levels}  # type: ignore[arg-type]
 
 
-def _named(config: FitConfig) -> dict[str, str]:
+def _named(config: TrainingConfig) -> dict[str, str]:
     """By modality, the encoder that the user names."""
     short = {"audio": config.audio_encoder, "text": config.text_encoder}
     return dict(config.encoder) | {m: name for m, name in short.items() if name is not None}
 
 
-def _modalities(config: FitConfig, cache: Cache) -> Sequence[str]:
+def _modalities(config: TrainingConfig, cache: Cache) -> Sequence[str]:
     chosen = config.modalities or cache.modalities
     return [one for one in chosen if one in cache.modalities]
 

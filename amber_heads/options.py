@@ -1,8 +1,8 @@
 """What stage two can be told: the label policy, the folds, the loss, the optimiser, the grid.
 
-`FitConfig` is what a user may write; None stands for "as the protocol, the loss or the cache has
-it", and settings.py fills it in. `RunSettings` is one row of the table that is trained. Nothing
-here imports torch.
+The configuration classes are what a user may write; None stands for "as the protocol, the loss or
+the cache has it", and settings.py fills it in. `RunSettings` is one row of the table that is
+trained. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ MetricName = Literal[
 
 #: (modality, entry of the cache), in the modalities' order.
 Encoders = tuple[tuple[str, str], ...]
+
+#: What tests may draw as one.
+ClusterName = Literal["speaker", "dialogue", "session", "utterance"]
 
 LossName = Literal["amber2", "cb-ce", "soft-ce", "kl", "js"]
 
@@ -100,8 +103,8 @@ FoldsOption = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig:
-    """What `amber fit` trains, on which labels and folds, and how."""
+class TrainingConfig:
+    """What every command that trains is told: on which labels and folds, and how."""
 
     cache: Annotated[Path, "the cache to read"] = Path("data/cache.h5")
     encoder: Annotated[
@@ -128,18 +131,9 @@ class FitConfig:
     validation: Annotated[
         Literal["next", "random"], "the next fold, or 20% of the training part"
     ] = "next"
-    loss: Annotated[LossName, "training loss"] = "amber2"
-    student: Annotated[str | None, "the head that the others teach [default: fusion]"] = None
     kappa: Annotated[float | None, "sharpness of the experts' weights, Eq. 5 [default: 4]"] = None
     lambda_rai: Annotated[float | None, "weight of the raters' term, Eq. 6 [default: 1]"] = None
     lambda_mai: Annotated[float | None, "weight of the experts' term, Eq. 6 [default: 0.5]"] = None
-    expert_loss: Annotated[
-        float | None, "weight of each expert's own JS to the raters [default: 0; 1 if unimodal]"
-    ] = None
-    attach_weights: Annotated[bool | None, "let gradients through the experts' weights"] = None
-    smoothing: Annotated[float, "of the labels that training sees: S in (1-S)y + S(1-y)/(C-1)"] = (
-        0.0
-    )
     seeds: Annotated[Listing, "how many, or a list: 0,7"] = Listing("5")
     epochs: Annotated[int, "at most; the best by validation is kept"] = 30
     patience: Annotated[int, "epochs without a better one before a run stops; 0: never"] = 0
@@ -158,6 +152,21 @@ class FitConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FitConfig(TrainingConfig):
+    """What `amber fit` trains: the same, with one loss."""
+
+    loss: Annotated[LossName, "training loss"] = "amber2"
+    student: Annotated[str | None, "the head that the others teach [default: fusion]"] = None
+    expert_loss: Annotated[
+        float | None, "weight of each expert's own JS to the raters [default: 0; 1 if unimodal]"
+    ] = None
+    attach_weights: Annotated[bool | None, "let gradients through the experts' weights"] = None
+    smoothing: Annotated[float, "of the labels that training sees: S in (1-S)y + S(1-y)/(C-1)"] = (
+        0.0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class GridConfig(FitConfig):
     """What `amber grid` searches: the same, over a grid of settings."""
 
@@ -166,6 +175,18 @@ class GridConfig(FitConfig):
     ] = ()
     select: Annotated[Literal["nested", "pooled"], "on validation, per fold or for all"] = "nested"
     select_by: Annotated[MetricName, "the validation metric to select on"] = "js"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig(TrainingConfig):
+    """What `amber compare` trains: several systems, each with its own loss (systems.py)."""
+
+    systems: Annotated[tuple[str, ...], "NAME,NAME,...; all by default"] = ()
+    reference: Annotated[str, "the system that the others are tested against"] = "cb-ce"
+    clusters: Annotated[
+        ClusterName | None,
+        "what tests and intervals draw as one [default: speaker, else dialogue, where known]",
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

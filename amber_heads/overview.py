@@ -30,7 +30,7 @@ from amber_heads.overview_contents import (
 )
 from amber_heads.overview_leakage import FoldLeakage, fold_leakage, fold_settings
 from amber_heads.reliability import LEVEL, NUM_RESAMPLES
-from amber_heads.settings import FitConfig, OverviewConfig, complete_policy
+from amber_heads.settings import OverviewConfig, TrainingConfig, complete_policy
 from amber_heads.vote_agreement import (
     Agreement,
     Pair,
@@ -161,7 +161,7 @@ def _labelled(
 
 
 def _leakage(
-    tables: Tables, labelled: statistics.Labelled | None, folding: FitConfig
+    tables: Tables, labelled: statistics.Labelled | None, folding: TrainingConfig
 ) -> FoldLeakage | None:
     if labelled is None or not labelled.kept.any():
         return None

@@ -18,7 +18,7 @@ from amber_heads.agreement import entropy_per_utterance
 from amber_heads.folds import make_folds
 from amber_heads.leakage import measure_leakage
 from amber_heads.leakage_words import leakage_warnings
-from amber_heads.settings import FitConfig, OverviewConfig, complete
+from amber_heads.settings import FitConfig, OverviewConfig, TrainingConfig, complete
 
 #: Any two modalities: what a fit could train on makes no difference to its folds.
 _MODALITIES = ("audio", "text")
@@ -47,7 +47,7 @@ class FoldLeakage:
 
 def fold_settings(
     config: OverviewConfig, origins: Mapping[str, int], *, protocol: str
-) -> FitConfig:
+) -> TrainingConfig:
     """The kind and number of folds as `amber fit` would take them.
 
     Args:
@@ -62,7 +62,7 @@ def fold_settings(
 
 
 def fold_leakage(
-    config: FitConfig,
+    config: TrainingConfig,
     columns: Mapping[str, np.ndarray],
     target: Float[np.ndarray, "utterance class"],
 ) -> FoldLeakage:

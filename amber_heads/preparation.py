@@ -15,6 +15,7 @@ from amber_cache.store import Cache, data_hash, open_cache, text_array
 from amber_heads.agreement import entropy_per_utterance
 from amber_heads.axes import encoders_without_axes, parse_axes, refuse_twins
 from amber_heads.checks import check_smoothing
+from amber_heads.clusters import clusters_by
 from amber_heads.data import Dataset, load_datasets
 from amber_heads.folds import Fold, absent_test_sets, make_folds
 from amber_heads.groups import GROUPED, Groups, group_by
@@ -24,13 +25,15 @@ from amber_heads.leakage import measure_leakage
 from amber_heads.leakage_words import leakage_block, leakage_warnings
 from amber_heads.options import Encoders, encoder_axis
 from amber_heads.settings import (
-    FitConfig,
+    CompareConfig,
     GridConfig,
+    TrainingConfig,
     complete,
     complete_fold_seed,
     expand,
 )
 from amber_heads.subset import parse_subset, subset_texts
+from amber_heads.systems import left_out_note
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Prepared:
         notes: What was done that the user did not ask for in so many words, one line each.
     """
 
-    config: FitConfig
+    config: TrainingConfig
     datasets: Mapping[Encoders, Dataset]
     folds: tuple[Fold, ...]
     notes: tuple[str, ...]
@@ -80,7 +83,7 @@ class Guard:
         return {kind: {name: one[name] for name in short} for kind, one in self.leakage.items()}
 
 
-def prepare(config: FitConfig, origins: Mapping[str, int]) -> Prepared:
+def prepare(config: TrainingConfig, origins: Mapping[str, int]) -> Prepared:
     """Complete a configuration, read the data that it names, and part it.
 
     Args:
@@ -117,6 +120,11 @@ def prepare(config: FitConfig, origins: Mapping[str, int]) -> Prepared:
     encoder = encoders_without_axes(tuple(dataset.encoders.items()), parse_axes(config))
     config = replace(config, encoder=encoder, subset=subset_texts(subset))
     notes = _notes(kind, groups, absent_test_sets(splits, dataset.columns["split"]))
+    if isinstance(config, CompareConfig):
+        config = replace(config, clusters=clusters_by(config.clusters, dataset.columns)[0])
+        notes += left_out_note(
+            config.systems, modalities=config.modalities, lambda_mai=config.lambda_mai
+        )
     by_encoders = dict(zip(combinations, datasets, strict=True))
     return Prepared(config, by_encoders, _folds(config, dataset), notes)
 
@@ -135,7 +143,7 @@ def guard(prepared: Prepared) -> Guard:
     )
 
 
-def _with_entries(config: FitConfig, cache: Cache) -> FitConfig:
+def _with_entries(config: TrainingConfig, cache: Cache) -> TrainingConfig:
     """The grid with the entries that its axes of encoders mean, by their names in the cache."""
     if not isinstance(config, GridConfig):
         return config
@@ -160,7 +168,7 @@ def _entry(cache: Cache, modality: str, name: str, *, key: str) -> str:
         raise ConfigError(f"--grid {key}={name}: {error}") from None
 
 
-def _folds(config: FitConfig, dataset: Dataset) -> tuple[Fold, ...]:
+def _folds(config: TrainingConfig, dataset: Dataset) -> tuple[Fold, ...]:
     return make_folds(
         str(config.folds),
         columns=dataset.columns,

@@ -28,6 +28,9 @@ from amber_cache.errors import RunError
 
 FORMAT, FORMAT_VERSION = "amber-run", 1
 
+#: Utterances to a compressed chunk of predictions.
+_CHUNK_ROWS = 4096
+
 
 def config_hash(command: str, settings: Mapping[str, object], fingerprint: str) -> str:
     """Hash of what a run's figures follow from: settings and data, not where the data stands."""
@@ -150,19 +153,32 @@ def csv_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
 def predictions_bytes(
     arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Sequence[object]]
 ) -> bytes:
-    """predictions.h5: one dataset an array (text as UTF-8), lists as attributes."""
+    """predictions.h5: one dataset an array (text as UTF-8), lists as attributes.
+
+    Arrays of more than two axes are compressed, an utterance block at a time: those of validation
+    parts are NaN but for a fifth. The same arrays give the same bytes.
+    """
     name = f"amber-predictions-{secrets.token_hex(8)}"
     with h5py.File(name, "w", driver="core", backing_store=False) as file:
         for key, values in arrays.items():
             if values.dtype == object:
                 file.create_dataset(key, data=values, dtype=h5py.string_dtype())
             else:
-                file.create_dataset(key, data=values)
+                file.create_dataset(key, data=values, **_stored(values))
         for key, items in attributes.items():
             file.attrs[key] = list(items)
         file.flush()
         image: bytes = file.id.get_file_image()
     return image
+
+
+def _stored(values: np.ndarray) -> dict[str, Any]:
+    """How a dataset is laid out: one fold, seed and head to a chunk, of so many utterances."""
+    if values.ndim < 3 or not values.size:
+        return {}
+    *leading, utterances, classes = values.shape
+    chunk = (*(1 for _ in leading), min(utterances, _CHUNK_ROWS), classes)
+    return {"chunks": chunk, "compression": "gzip", "compression_opts": 4, "shuffle": True}
 
 
 def model_bytes(tensors: Mapping[str, np.ndarray]) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from amber_cache.errors import ConfigError
 from amber_cache.records import Listing
 from amber_heads.axes import axis_text, encoder_levels, encoders_without_axes, parse_axes
+from amber_heads.cells import LOSS_DEFAULTS, default_expert_loss, expand
 from amber_heads.checks import check_folds, check_run, flag
 from amber_heads.options import (
     DEFAULT_GRID,
@@ -20,23 +21,34 @@ from amber_heads.options import (
     LOSS_SETTINGS,
     PROTOCOLS,
     RUN_SETTINGS,
+    CompareConfig,
     FitConfig,
     GridConfig,
     OverviewConfig,
     RunSettings,
-    encoder_axis,
+    TrainingConfig,
     heads_of,
+)
+from amber_heads.systems import (
+    AMBER2_SETTINGS,
+    Recipe,
+    choose_reference,
+    choose_systems,
+    heard_settings,
+    systems_of,
 )
 
 #: A configuration with label settings.
-Policed = TypeVar("Policed", FitConfig, OverviewConfig)
+Policed = TypeVar("Policed", TrainingConfig, OverviewConfig)
 
 __all__ = [
     "FUSION",
+    "CompareConfig",
     "FitConfig",
     "GridConfig",
     "OverviewConfig",
     "RunSettings",
+    "TrainingConfig",
     "complete",
     "complete_fold_seed",
     "complete_policy",
@@ -59,26 +71,18 @@ _POLICY_DEFAULTS: dict[str, Any] = {
     "folds": "session",
 }
 
-_LOSS_DEFAULTS: dict[str, Any] = {
-    "student": FUSION,
-    "kappa": 4.0,
-    "lambda_rai": 1.0,
-    "lambda_mai": 0.5,
-    "attach_weights": False,
-}
-
 
 def complete(
-    config: FitConfig,
+    config: TrainingConfig,
     origins: Mapping[str, int],
     *,
     protocol: str,
     modalities: Sequence[str],
-) -> FitConfig:
+) -> TrainingConfig:
     """Fill what the user left open, and refuse what is impossible or has no effect.
 
     Args:
-        config: A `FitConfig` or a `GridConfig`.
+        config: A `FitConfig`, a `GridConfig` or a `CompareConfig`; another of the same is given.
         origins: By field, how near to the user its value came from (higher is nearer, 0 is the
             default): a setting that something nearer has made pointless is dropped, one at the
             same level is refused.
@@ -96,6 +100,7 @@ def complete(
     config = complete_policy(config, protocol)
     levels = encoder_levels(config, origins)
     config = _complete_modalities(config, modalities)
+    config = _complete_systems(config) if isinstance(config, CompareConfig) else config
     axes = _axes(config, {**origins, **levels})
     dropped = _refuse_or_drop(config, axes, origins)
     axes = {name: values for name, values in axes.items() if name not in dropped}
@@ -112,8 +117,8 @@ def complete(
 
 
 def complete_fold_seed(
-    config: FitConfig, origins: Mapping[str, int], *, num_groups: int | None
-) -> FitConfig:
+    config: TrainingConfig, origins: Mapping[str, int], *, num_groups: int | None
+) -> TrainingConfig:
     """Refuse or drop a fold seed where nothing is drawn, as `complete` does with other settings.
 
     Args:
@@ -134,19 +139,6 @@ def complete_fold_seed(
         f"--fold-seed has no effect where each {config.folds} is a fold and no part is drawn; "
         "leave it out"
     )
-
-
-def expand(config: FitConfig) -> tuple[RunSettings, ...]:
-    """The settings of every cell of the grid, in table order; one for a plain fit.
-
-    Cells that differ only in what their loss does not listen to are one cell.
-    """
-    axes = parse_axes(config)
-    modalities = {encoder_axis(one): one for one in config.modalities}
-    cells: list[dict[str, Any]] = [{name: getattr(config, name) for name in RUN_SETTINGS}]
-    for name, values in axes.items():
-        cells = [{**cell, name: value} for cell in cells for value in values]
-    return tuple(dict.fromkeys(_run_settings(cell, modalities) for cell in cells))
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -181,7 +173,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 _DEFAULTS: dict[str, Any] = {one.name: one.default for one in fields(GridConfig)}
 
 
-def _complete_precision(config: FitConfig) -> FitConfig:
+def _complete_precision(config: TrainingConfig) -> TrainingConfig:
     on_gpu = config.device.startswith("cuda")
     if config.precision == "tf32" and not on_gpu:
         raise ConfigError("--precision tf32 has no effect on a CPU; use float32 or bfloat16")
@@ -206,7 +198,7 @@ def complete_policy(config: Policed, protocol: str) -> Policed:
     return replace(config, protocol=name, **gaps)
 
 
-def _complete_modalities(config: FitConfig, on_offer: Sequence[str]) -> FitConfig:
+def _complete_modalities(config: TrainingConfig, on_offer: Sequence[str]) -> TrainingConfig:
     chosen = config.modalities or tuple(on_offer)
     if FUSION in chosen:
         raise ConfigError(
@@ -245,7 +237,7 @@ def _complete_modalities(config: FitConfig, on_offer: Sequence[str]) -> FitConfi
     )
 
 
-def _axes(config: FitConfig, origins: Mapping[str, int]) -> dict[str, tuple[Any, ...]]:
+def _axes(config: TrainingConfig, origins: Mapping[str, int]) -> dict[str, tuple[Any, ...]]:
     """The grid's axes, less those that a setting nearer to the user has fixed."""
     if not isinstance(config, GridConfig):
         return {}
@@ -269,7 +261,7 @@ def _axes(config: FitConfig, origins: Mapping[str, int]) -> dict[str, tuple[Any,
 
 
 def _refuse_or_drop(
-    config: FitConfig, axes: Mapping[str, Sequence[Any]], origins: Mapping[str, int]
+    config: TrainingConfig, axes: Mapping[str, Sequence[Any]], origins: Mapping[str, int]
 ) -> set[str]:
     """The settings and axes that something nearer to the user has made pointless.
 
@@ -290,14 +282,37 @@ def _refuse_or_drop(
     return dropped
 
 
-def _loss_gaps(config: FitConfig, axes: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+def _loss_gaps(config: TrainingConfig, axes: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """What the losses that are asked for listen to and the user left open."""
-    losses = axes.get("loss", (config.loss,))
-    needed = {name for loss in losses for name in LOSS_SETTINGS[loss]} - set(axes)
-    gaps = {n: v for n, v in _LOSS_DEFAULTS.items() if n in needed and getattr(config, n) is None}
-    if "expert_loss" in needed and config.expert_loss is None and "student" not in axes:
-        gaps["expert_loss"] = _default_expert_loss(gaps.get("student", config.student))
+    if isinstance(config, CompareConfig):
+        heard = heard_settings(_recipes(config), lambda_mai=config.lambda_mai)
+        return {n: LOSS_DEFAULTS[n] for n in AMBER2_SETTINGS if n in heard and _is_open(config, n)}
+    needed = {name for loss in _losses(config, axes) for name in LOSS_SETTINGS[loss]} - set(axes)
+    gaps = {n: v for n, v in LOSS_DEFAULTS.items() if n in needed and _is_open(config, n)}
+    if "expert_loss" in needed and _is_open(config, "expert_loss") and "student" not in axes:
+        student = gaps.get("student", getattr(config, "student", None))
+        gaps["expert_loss"] = default_expert_loss(student)
     return gaps
+
+
+def _is_open(config: TrainingConfig, name: str) -> bool:
+    return getattr(config, name) is None
+
+
+def _losses(config: TrainingConfig, axes: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
+    """Those of a fit's or a grid's cells."""
+    return tuple(axes.get("loss", (getattr(config, "loss", None),)))
+
+
+def _recipes(config: CompareConfig) -> list[Recipe]:
+    found = systems_of(config.modalities)
+    return [found[name] for name in config.systems]
+
+
+def _complete_systems(config: CompareConfig) -> CompareConfig:
+    here: dict[str, Any] = {"modalities": config.modalities, "lambda_mai": config.lambda_mai}
+    systems = choose_systems(config.systems, **here)
+    return replace(config, systems=systems, reference=choose_reference(config.reference, systems))
 
 
 def _listed(seeds: Sequence[int]) -> Listing:
@@ -310,10 +325,23 @@ def _has_twins(numbers: Sequence[int]) -> bool:
 
 
 def _without_effect(
-    config: FitConfig, axes: Mapping[str, Sequence[Any]]
+    config: TrainingConfig, axes: Mapping[str, Sequence[Any]]
 ) -> list[tuple[str, str, str]]:
     """Settings that nothing listens to: (name, why, the setting that is the cause)."""
-    losses = tuple(axes.get("loss", (config.loss,)))
+    if isinstance(config, CompareConfig):
+        idle = _idle_in_comparison(config)
+    else:
+        idle = _idle_with_losses(config, axes)
+    if config.folds == "official":
+        parting = ("num_folds", "validation", "fold_seed")
+        idle += [(name, "with --folds official", "folds") for name in parting]
+    return idle
+
+
+def _idle_with_losses(
+    config: TrainingConfig, axes: Mapping[str, Sequence[Any]]
+) -> list[tuple[str, str, str]]:
+    losses = _losses(config, axes)
     heard = {name for loss in losses for name in LOSS_SETTINGS[loss]}
     why = f"with --loss {', '.join(losses)}"
     idle = [(name, why, "loss") for name in LOSS_SETTINGS["amber2"] if name not in heard]
@@ -321,32 +349,15 @@ def _without_effect(
         idle += [(n, "with --lambda-mai 0", "lambda_mai") for n in ("kappa", "attach_weights")]
     elif not idle and _is_zero("kappa", config, axes):
         idle.append(("attach_weights", "with --kappa 0", "kappa"))
-    if config.folds == "official":
-        parting = ("num_folds", "validation", "fold_seed")
-        idle += [(name, "with --folds official", "folds") for name in parting]
     return idle
 
 
-def _is_zero(name: str, config: FitConfig, axes: Mapping[str, Sequence[Any]]) -> bool:
+def _idle_in_comparison(config: CompareConfig) -> list[tuple[str, str, str]]:
+    able = heard_settings(_recipes(config), lambda_mai=None)
+    heard = heard_settings(_recipes(config), lambda_mai=config.lambda_mai)
+    idle = [(n, "on the systems compared", "systems") for n in AMBER2_SETTINGS if n not in able]
+    return idle + [(n, "with --lambda-mai 0", "lambda_mai") for n in sorted(able - heard)]
+
+
+def _is_zero(name: str, config: TrainingConfig, axes: Mapping[str, Sequence[Any]]) -> bool:
     return all(value == 0 for value in axes.get(name, (getattr(config, name),)))
-
-
-def _default_expert_loss(student: str | None) -> float:
-    """The printed equations leave the other heads unsupervised under a unimodal student."""
-    return 0.0 if student in (None, FUSION) else 1.0
-
-
-def _run_settings(cell: Mapping[str, Any], modalities: Mapping[str, str]) -> RunSettings:
-    heard = LOSS_SETTINGS[cell["loss"]]
-    values = {n: cell[n] for n in RUN_SETTINGS}
-    for name in LOSS_SETTINGS["amber2"]:
-        if name not in heard:
-            values[name] = None
-        elif values[name] is None and name != "expert_loss":
-            values[name] = _LOSS_DEFAULTS[name]
-    if "expert_loss" in heard and values["expert_loss"] is None:
-        values["expert_loss"] = _default_expert_loss(values["student"])
-    if values["lambda_mai"] == 0:  # cells that differ in what it silences are one
-        values |= {name: _LOSS_DEFAULTS[name] for name in ("kappa", "attach_weights")}
-    encoders = tuple((m, cell[axis]) for axis, m in modalities.items() if axis in cell)
-    return RunSettings(**values, encoders=encoders)

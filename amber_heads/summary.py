@@ -7,6 +7,7 @@ much more than seeds do.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -48,6 +49,12 @@ class Results:
     def result(self, settings: RunSettings, fold: int, seed: int) -> RunResult:
         """One run's result."""
         return self._found[settings, fold, seed]
+
+    def of_seeds(self, number: int) -> Results:
+        """The same with the first seeds alone: for what has fewer than all, such as their mean."""
+        found = copy.copy(self)
+        found.seeds = self.seeds[:number]
+        return found
 
     def chosen(self, by_fold: Sequence[RunSettings]) -> dict[str, dict[str, dict[str, Figures]]]:
         """Figures by head, test set and metric, each fold with its own settings."""

@@ -28,8 +28,9 @@ from amber_heads.processes import Processes
 from amber_heads.runs import Run, RunResult
 from amber_heads.selection import select
 from amber_heads.settings import (
-    FitConfig,
+    CompareConfig,
     RunSettings,
+    TrainingConfig,
     expand,
     heads_of,
     parse_seeds,
@@ -67,7 +68,7 @@ class Training:
 
     Attributes:
         results: Every run's, in the table's order.
-        choice: Which of `settings` each fold's test part is judged with.
+        choice: Which of `settings` each fold's test part is judged with; none of a comparison's.
     """
 
     trained: Combinations
@@ -108,19 +109,31 @@ def train(prepared: Prepared, how: How, progress: Progress) -> Training:
         if how.anew:
             trained.start_anew(table)
         results = _results(table, trained, how, progress)
-        choice = select(
-            results,
-            settings=settings,
-            heads=heads,
-            num_folds=len(folds),
-            how=getattr(config, "select", "nested"),
-            by=getattr(config, "select_by", "js"),
-            target=prepared.dataset.target,
-            folds=folds,
-        )
-        _again(table, [settings[one] for one in choice], trained, how, progress)
+        choice: tuple[int, ...] = ()
+        if not isinstance(config, CompareConfig):  # whose systems choose each among their own
+            choice = _selected(prepared, settings, heads, results)
+            _again(table, [settings[one] for one in choice], trained, how, progress)
     results = [trained.result(run) for run in table]
     return Training(trained, settings, seeds, heads, tuple(results), choice)
+
+
+def _selected(
+    prepared: Prepared,
+    settings: Sequence[RunSettings],
+    heads: Sequence[str],
+    results: Sequence[RunResult],
+) -> tuple[int, ...]:
+    config, folds = prepared.config, prepared.folds
+    return select(
+        results,
+        settings=settings,
+        heads=heads,
+        num_folds=len(folds),
+        how=getattr(config, "select", "nested"),
+        by=getattr(config, "select_by", "js"),
+        target=prepared.dataset.target,
+        folds=folds,
+    )
 
 
 def _combinations(prepared: Prepared, how: How, device: str) -> Combinations:
@@ -165,7 +178,7 @@ def _again(
 
 
 @contextmanager
-def _arithmetic(config: FitConfig) -> Iterator[None]:
+def _arithmetic(config: TrainingConfig) -> Iterator[None]:
     """TensorFloat-32 products on a GPU where they are asked for, and nowhere else."""
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = config.precision == "tf32"
@@ -194,7 +207,7 @@ def _parts(fold: Fold) -> list[str]:
     return [data_hash(fold.train), data_hash(fold.validation), *tests]
 
 
-def _device(config: FitConfig) -> str:
+def _device(config: TrainingConfig) -> str:
     if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", config.device):
         raise ConfigError(f"--device {config.device}: must be cpu, cuda or cuda:N")
     if config.device != "cpu" and not torch.cuda.is_available():

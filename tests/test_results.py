@@ -173,3 +173,24 @@ def test_a_configuration_is_read_for_its_own_command_alone(tmp_path: Path) -> No
     assert read_config(path, command="fit")["settings"] == SETTINGS
     with pytest.raises(RunError, match="is of amber fit; it runs again with `amber fit"):
         read_config(path, command="grid")
+
+
+def test_predictions_are_compressed_to_the_same_bytes_each_time_and_lose_nothing() -> None:
+    random = np.random.default_rng(0)
+    validation = np.full((5, 2, 3, 6000, 4), np.nan, dtype=np.float32)
+    for fold in range(5):
+        validation[fold, :, :, fold::5] = random.dirichlet(np.ones(4), size=(2, 3, 1200))
+    arrays = {"id": text_array(["a", "b"]), "validation": validation, "fold": np.arange(2)}
+    first, again = (predictions_bytes(arrays, {"heads": ["js/audio"]}) for _ in range(2))
+    assert first == again
+    assert len(first) < validation.nbytes / 3
+    with h5py.File(io.BytesIO(first), "r") as file:
+        np.testing.assert_array_equal(file["validation"][()], validation)
+        assert file["validation"].compression == "gzip"
+        assert file["fold"].compression is None
+
+
+def test_predictions_of_nobody_are_still_a_file() -> None:
+    empty = predictions_bytes({"test": np.empty((2, 3, 0, 4), np.float32)}, {"heads": ["audio"]})
+    with h5py.File(io.BytesIO(empty), "r") as file:
+        assert file["test"].shape == (2, 3, 0, 4)
