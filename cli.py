@@ -32,7 +32,7 @@ from amber_cache.config import (
     settings_of,
     with_shards_cache,
 )
-from amber_cache.errors import AmberError, InterruptError
+from amber_cache.errors import AmberError, ConfigError, InterruptError
 from amber_cache.progress import show_progress
 from amber_heads.settings import (
     CompareConfig,
@@ -41,6 +41,7 @@ from amber_heads.settings import (
     OverviewConfig,
     TrainingConfig,
 )
+from amber_heads.use_options import EvalConfig, PredictConfig
 
 DEMO_CACHE = ExtractConfig().cache
 
@@ -82,9 +83,31 @@ Place = Annotated[
 Figures = Annotated[
     Path | None, typer.Option("--figures", help="draw figures into this folder, PNG and SVG")
 ]
-
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="a run directory")]
+Inputs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILES...", help="audio files, folders of them, manifests without votes; or a cache"
+    ),
+]
+Kept = Annotated[
+    Path | None,
+    typer.Option("--out", help="a folder for predictions.csv and .jsonl, and to go on from"),
+]
+Lines = Annotated[bool, typer.Option("--jsonl", help="a JSON object a line for each item")]
+Rows = Annotated[bool, typer.Option("--csv", help="CSV on stdout, a row for each item and head")]
+Submission = Annotated[
+    Path | None,
+    typer.Option("--submission", help="write CSV of the utterances without a counted vote"),
+]
 
 _HINTS: dict[Any, Any] = {
+    "Run": Run,
+    "Inputs": Inputs,
+    "Kept": Kept,
+    "Lines": Lines,
+    "Rows": Rows,
+    "Submission": Submission,
     "Json": Json,
     "Quiet": Quiet,
     "Out": Out,
@@ -361,6 +384,71 @@ def corpus(
         print(f"Figure: {path}")
 
 
+@app.command()
+@with_settings(PredictConfig)
+def predict(
+    *,
+    given: Mapping[str, Any],
+    run: Run,
+    files: Inputs,
+    out: Kept = None,
+    figures: Figures = None,
+    overwrite: Overwrite = False,
+    csv: Rows = False,
+    jsonl: Lines = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tell what a trained run makes of recordings, texts, or the utterances of a cache."""
+    config, _ = _resolved(PredictConfig, given)
+    _refuse_several({"--csv": csv, "--jsonl": jsonl, "--json": json})
+    from amber_heads.predict import draw_forecast, run_predict, write_forecast
+
+    with show_progress(quiet=quiet or json or jsonl or csv) as progress:
+        forecast = run_predict(run, files, config, out=out, overwrite=overwrite, progress=progress)
+    written = [] if out is None else write_forecast(forecast, out)
+    written += [] if figures is None else draw_forecast(forecast, figures)
+    _say(forecast.notes, quiet=quiet or json)
+    if not json:
+        _say([f"failed: {one.id}: {one.reason}" for one in forecast.failures])
+    form = "csv" if csv else "jsonl" if jsonl else "json" if json else ""
+    _print_forecast(forecast, form, written, quiet=quiet)
+    raise typer.Exit(1 if forecast.failures else 0)
+
+
+@app.command("eval")
+@with_settings(EvalConfig)
+def eval_(
+    *,
+    given: Mapping[str, Any],
+    run: Run,
+    out: Out = None,
+    submission: Submission = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Judge a trained run on another cache, or on its own."""
+    config, _ = _resolved(EvalConfig, given)
+    from amber_heads.eval_summary import tables_of_eval
+    from amber_heads.evaluate_run import run_eval
+
+    found = run_eval(run, config, out=out, submission=submission, overwrite=overwrite)
+    _say(found.notes, quiet=quiet)
+    if json:
+        told = {"folder": found.folder, "stored": found.stored, "submission": found.submission}
+        _print_json({**told, **found.summary})
+        return
+    if found.stored:
+        print(f"{found.folder} holds this evaluation already; this is its stored result:")
+    for table in tables_of_eval(found.summary).values() if found.summary else ():
+        _print_table(table)
+    if found.submission is not None:
+        print(f"Submission: {found.submission}")
+    if found.folder is not None:
+        print(f"Results: {found.folder}")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; trouble from outside is one line on stderr.
 
@@ -432,7 +520,16 @@ def _resolved(
     config_type: type[Any], given: Mapping[str, Any], config_file: Path | None = None
 ) -> tuple[Any, dict[str, Any]]:
     refuse_unknown_keys(
-        (ExtractConfig, ImportConfig, FitConfig, GridConfig, CompareConfig, OverviewConfig)
+        (
+            ExtractConfig,
+            ImportConfig,
+            FitConfig,
+            GridConfig,
+            CompareConfig,
+            OverviewConfig,
+            PredictConfig,
+            EvalConfig,
+        )
     )
     return resolve(config_type, given, environ=os.environ, config_file=config_file)
 
@@ -478,10 +575,44 @@ def _print_table(table: Any) -> None:
         Console(width=10_000, highlight=False).print(to_rich(table), soft_wrap=True)
 
 
+def _print_forecast(forecast: Any, form: str, written: Sequence[Path], *, quiet: bool) -> None:
+    """One form on stdout; where files are written and nothing else is asked for, their names."""
+    from amber_heads.forecast import bars, csv_text
+
+    if form == "csv":
+        print(csv_text(forecast), end="")
+        return
+    records = forecast.records()
+    if form == "jsonl":
+        print("\n".join(_json_text(one) for one in records))
+    elif form == "json":
+        failures = [asdict(one) for one in forecast.failures]
+        told = {"run": forecast.run, "classes": forecast.classes, "notes": forecast.notes}
+        _print_json({**told, "items": records, "failures": failures, "written": written})
+    else:
+        if not written:
+            from rich.console import Console
+
+            Console(highlight=False).print(bars(records), soft_wrap=True)
+        for path in written:
+            print(f"Written: {path}")
+        print(forecast.last_line)
+
+
+def _refuse_several(forms: Mapping[str, bool]) -> None:
+    asked = [name for name, is_asked in forms.items() if is_asked]
+    if len(asked) > 1:
+        raise ConfigError(f"{' and '.join(asked)}: stdout takes one form; leave the others out")
+
+
 def _print_json(content: Mapping[str, Any]) -> None:
+    print(_json_text(content))
+
+
+def _json_text(content: Mapping[str, Any]) -> str:
     from amber_heads.results import without_nan
 
-    print(json.dumps(without_nan(content), default=str))
+    return json.dumps(without_nan(content), default=str)
 
 
 def _say(lines: Iterable[str], *, quiet: bool = False) -> None:

@@ -30,5 +30,8 @@ import only those above them:
     feature_files  files of features, one function a format
     features    read, checked, joined to utterances by id
     importing   features in place of encoders
+    recordings  files, folders and manifests without votes -> utterances
+    transcribe  what was said, by a speech-recognition model
+    embed       by an entry's own encoder, new material -> vectors: stage two's door to the encoders
     look        the tables of a cache or a corpus, nothing encoded
 """

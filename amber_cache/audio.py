@@ -109,9 +109,15 @@ def load(segment: Segment, *, sampling_rate_hz: Hertz) -> Float[np.ndarray, " sa
         raise UtteranceError(f"{name} holds samples that are not finite")
     if (loudest := float(np.abs(mono).max(initial=0))) > MAX_AMPLITUDE:
         raise UtteranceError(f"{name} holds samples of {loudest:.0e}, which is no sound")
-    if segment.sampling_rate_hz != sampling_rate_hz:
-        rates = segment.sampling_rate_hz, sampling_rate_hz
-        mono = soxr.resample(mono, *rates, quality=_RESAMPLING_QUALITY)
+    return resampled(mono, segment.sampling_rate_hz, sampling_rate_hz)
+
+
+def resampled(
+    mono: Float[np.ndarray, " samples"], from_hz: Hertz, to_hz: Hertz
+) -> Float[np.ndarray, " resampled"]:
+    """A waveform at another rate, as every decoded file comes."""
+    if from_hz != to_hz:
+        mono = soxr.resample(mono, from_hz, to_hz, quality=_RESAMPLING_QUALITY)
     return np.ascontiguousarray(mono, dtype=np.float32)
 
 

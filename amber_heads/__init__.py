@@ -1,7 +1,8 @@
 """Stage two: a cache is read and heads are trained on it, a whole table of runs at once.
 
 Nothing is imported here, so that the command line starts fast; take names from their modules, which
-import only those above them:
+import only those above them. `amber_heads.load(run)` alone can be called at once: it gives a
+`predictor.Predictor`.
 
     options     what can be told, as typed configuration classes
     axes        a grid's axes, from text
@@ -67,8 +68,48 @@ import only those above them:
     compare     a trained table -> systems, differences, anatomy
     ambiguity   where raters and modalities disagree
     experiment  all of it together
+    answers     distributions of an ensemble: entropy, conflict, spread
+    model_files what a run directory says of its models, held against its tensors
+    loaded      a run's models, ready to answer
+    use_options what predict and eval can be told
+    windows     where the windows of a long recording lie
+    forecast    answers for named items: records, CSV, bars
+    ensemble    which models may judge an item, which head answers for it
+    own_folds   the data that a run was trained on, known again
+    new_material   files or a cache -> vectors by the run's own encoders
+    predictor   one utterance from Python: `load`
+    timeline    answers over time as a figure
+    predict     `amber predict`
+    label_map   another corpus's labels as a run's classes
+    eval_labels another cache's votes, read for a run
+    judged      what a run is judged on, and what it says there
+    eval_summary   that as a run directory has it
+    evaluate_run   `amber eval`
     reliability Krippendorff's alpha, Fleiss' kappa, with intervals
     overview    what is in a corpus or a cache; vote_statistics and vote_agreement count its votes,
                 overview_contents the rest, overview_leakage what its folds would leak
     plots       an overview as figures
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from amber_heads.predictor import Predictor
+
+__all__ = ["load"]
+
+
+def load(
+    run: str | Path, *, encoders: Mapping[str, str] | None = None, device: str = "cpu"
+) -> Predictor:
+    """Load a run directory, to predict with it: `amber_heads.predictor.load`.
+
+    torch is imported now, and not when this package is.
+    """
+    from amber_heads.predictor import load as load_predictor
+
+    return load_predictor(run, encoders=encoders, device=device)

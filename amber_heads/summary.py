@@ -89,19 +89,38 @@ class Results:
 
     def figures(self, predict: Predictor) -> dict[str, dict[str, Figures]]:
         """By test set and metric: over seeds, and over folds."""
-        return {test: self._figures_of_set(predict, test) for test in self.test_sets}
+        return figures_of(predict, target=self.target, folds=self.folds, num_seeds=len(self.seeds))
 
-    def _figures_of_set(self, predict: Predictor, test: str) -> dict[str, Figures]:
-        per_seed, per_fold = [], []
-        for seed in range(len(self.seeds)):
-            predicted = [predict(test, seed, fold) for fold in range(len(self.folds))]
-            targets = [self.target[fold.tests[test]] for fold in self.folds]
-            per_seed.append(measure(np.concatenate(targets), np.concatenate(predicted)))
-            per_fold.append([measure(y, p) for y, p in zip(targets, predicted, strict=True)])
-        return {
-            name: _spread([one[name] for one in per_seed], [[f[name] for f in s] for s in per_fold])
-            for name in METRICS
-        }
+
+def figures_of(
+    predict: Predictor,
+    *,
+    target: Float[np.ndarray, "utterance class"],
+    folds: Sequence[Fold],
+    num_seeds: int,
+) -> dict[str, dict[str, Figures]]:
+    """By test set and metric, what a predictor's distributions are worth."""
+    tests = dict.fromkeys(name for fold in folds for name in fold.tests)
+    return {test: _figures_of_set(predict, test, target, folds, num_seeds) for test in tests}
+
+
+def _figures_of_set(
+    predict: Predictor,
+    test: str,
+    target: Float[np.ndarray, "utterance class"],
+    folds: Sequence[Fold],
+    num_seeds: int,
+) -> dict[str, Figures]:
+    per_seed, per_fold = [], []
+    for seed in range(num_seeds):
+        predicted = [predict(test, seed, fold) for fold in range(len(folds))]
+        targets = [target[fold.tests[test]] for fold in folds]
+        per_seed.append(measure(np.concatenate(targets), np.concatenate(predicted)))
+        per_fold.append([measure(y, p) for y, p in zip(targets, predicted, strict=True)])
+    return {
+        name: _spread([one[name] for one in per_seed], [[f[name] for f in s] for s in per_fold])
+        for name in METRICS
+    }
 
 
 def measure(

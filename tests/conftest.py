@@ -37,3 +37,18 @@ def workplace(demo_cache: Path, tmp_path: Path) -> Path:
     (tmp_path / "data").mkdir()
     shutil.copy(demo_cache, tmp_path / "data" / "cache.h5")
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Recordings, texts and votes in `corpus`, their `cache.h5` by the built-in encoders, and two
+    runs on it, `js` and `amber2`; not to be changed by a test.
+    """
+    from tests.small_runs import small_run
+    from tests.spoken_corpus import BUILTIN, extract_corpus, write_corpus
+
+    place = tmp_path_factory.mktemp("spoken")
+    extract_corpus(write_corpus(place / "corpus"), place / "cache.h5", *BUILTIN)
+    small_run(place / "cache.h5", place / "js", "--loss", "js")
+    small_run(place / "cache.h5", place / "amber2")
+    return place

@@ -18,8 +18,11 @@ from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForCTC,
     PreTrainedTokenizerFast,
+    Wav2Vec2CTCTokenizer,
     Wav2Vec2FeatureExtractor,
+    Wav2Vec2Processor,
 )
 
 from amber_cache.encoders import Encoder
@@ -95,6 +98,25 @@ def save_text_model(folder: Path, family: str, *, seed: int = 0) -> Path:
     }
     _random_model(family, {**_TEXT_SIZE, **options}, seed=seed).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_ctc_model(folder: Path, *, seed: int = 0) -> Path:
+    """Save a wav2vec2 that transcribes (CTC) into letters, with its processor."""
+    letters = ["<pad>", "<s>", "</s>", "<unk>", "|", *"abcdefghijklmnopqrstuvwxyz"]
+    folder.mkdir(parents=True)
+    vocabulary = folder / "vocab.json"
+    vocabulary.write_text(json.dumps({one: place for place, one in enumerate(letters)}))
+    config = AutoConfig.for_model(
+        "wav2vec2", **_AUDIO_SIZE, vocab_size=len(letters), pad_token_id=0
+    )
+    torch.manual_seed(seed)
+    model = AutoModelForCTC.from_config(config).eval()
+    with torch.no_grad():  # far apart, so that letters win over the blank
+        model.lm_head.weight.mul_(50)
+    model.save_pretrained(folder)
+    tokenizer = Wav2Vec2CTCTokenizer(str(vocabulary), word_delimiter_token="|")
+    Wav2Vec2Processor(Wav2Vec2FeatureExtractor(), tokenizer).save_pretrained(folder)
     return folder
 
 

@@ -24,7 +24,11 @@ _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 
 
 def read_manifest(
-    root: Path | None, *, votes_file: Path | None = None, needs_input: bool = True
+    root: Path | None,
+    *,
+    votes_file: Path | None = None,
+    needs_input: bool = True,
+    with_votes: bool = True,
 ) -> Corpus:
     """Read the manifest at `root`, and its votes.
 
@@ -32,6 +36,7 @@ def read_manifest(
         root: The manifest's file, .csv, .jsonl or .parquet.
         votes_file: The votes' file; None: votes.csv, .jsonl or .parquet beside the manifest.
         needs_input: Whether there must be a column audio or text, for an encoder to read.
+        with_votes: Whether votes are looked for at all.
 
     Raises:
         CorpusError: A file is missing or unreadable, a needed column is missing, an id is empty
@@ -50,7 +55,8 @@ def read_manifest(
     lines = [row.line for row in rows]
     check_ids([row["id"] for row in rows], place=root, lines=lines, unit=rows[0].unit)
     utterances = [_utterance(row, place=root) for row in rows]
-    votes, more = _read_votes(root, votes_file, known={one.id for one in utterances})
+    known = {one.id for one in utterances}
+    votes, more = _read_votes(root, votes_file, known=known) if with_votes else ({}, [])
     return Corpus(
         name="manifest",
         root=root.parent,

@@ -1,0 +1,176 @@
+"""A trained run on another cache, or on its own: `amber eval`.
+
+The same metrics, floors and statistics as a fit's, in a run directory of the same layout. A cache's
+utterances without labels go into a submission file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from amber_cache.errors import ConfigError
+from amber_cache.store import Cache, amber_version, open_cache, write_whole
+from amber_heads import results as files
+from amber_heads.ensemble import Gathered, grouped_answers
+from amber_heads.eval_labels import POLICY, Labels, read_labels
+from amber_heads.eval_summary import eval_predictions, eval_summary, eval_tables
+from amber_heads.forecast import Forecast
+from amber_heads.judged import Judged, judge_other, judge_own
+from amber_heads.loaded import LoadedRun, load_run
+from amber_heads.new_material import gather_cache, parse_encoders
+from amber_heads.own_folds import OwnData, own_data
+from amber_heads.use_options import EvalConfig
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a run is worth on a cache.
+
+    Attributes:
+        folder: Where it is written; None where nothing has labels.
+        summary: What summary.json holds; empty where nothing has labels.
+        stored: It stood there already.
+        submission: The file that was written; None where none was asked for.
+        notes: What the user should be told, one line each.
+    """
+
+    folder: Path | None
+    summary: Mapping[str, Any]
+    stored: bool
+    submission: Path | None
+    notes: tuple[str, ...]
+
+
+def run_eval(
+    folder: Path,
+    config: EvalConfig,
+    *,
+    out: Path | None = None,
+    submission: Path | None = None,
+    overwrite: bool = False,
+) -> Evaluation:
+    """Judge a run on a cache.
+
+    Args:
+        folder: The run directory.
+        config: The cache, and how its labels are read.
+        out: Where the result is written; None: named after the configuration and the data.
+        submission: Where predictions of utterances without a counted vote are written.
+        overwrite: Judge anew where it stands already.
+
+    Raises:
+        AmberError: Run, cache, labels or place can't be used, or an entry is of another encoder.
+    """
+    run = load_run(folder)
+    own = _own(run, config)
+    encoders = parse_encoders(
+        config.encoder, audio=config.audio_encoder, text=config.text_encoder, run=run
+    )
+    with open_cache(config.cache) as cache:
+        told = config if own is None else _as_trained(run, config)
+        labels = read_labels(run, cache, told) if own is None or submission else None
+        gathered = gather_cache(run, cache, encoders) if labels is not None else None
+        notes: list[str] = []
+        if labels is not None and gathered is not None:
+            notes += _submit(run, gathered, labels, cache, submission)
+        if own is not None:
+            judged = judge_own(run, own)
+        elif labels is not None and labels.map is not None and gathered is not None:
+            judged = judge_other(run, cache, gathered, labels)
+        elif submission is not None:
+            return Evaluation(None, {}, stored=False, submission=submission, notes=tuple(notes))
+        else:
+            raise ConfigError(
+                f"{config.cache}: no utterance has a counted vote, so there is nothing to judge "
+                "by; --submission FILE writes what the run says of them"
+            )
+    found, stored = _written(run, judged, out, overwrite=overwrite)
+    summary = stored if stored is not None else eval_summary(run, judged)
+    return Evaluation(found, files.without_nan(summary), stored is not None, submission, (*notes,))
+
+
+def _own(run: LoadedRun, config: EvalConfig) -> OwnData | None:
+    """The run's own data, where the cache holds it and labels are read as in the training."""
+    told = run.config.get("settings")
+    trained = told if isinstance(told, dict) else {}
+    same = all(getattr(config, one) in (None, trained.get(one)) for one in POLICY)
+    subset = list(config.subset) in ([], list(trained.get("subset") or ()))
+    if config.map or not same or not subset:
+        return None
+    return own_data(run, config.cache)
+
+
+def _as_trained(run: LoadedRun, config: EvalConfig) -> EvalConfig:
+    """The same, with the label policy of the training, so that the same votes count."""
+    trained = run.config["settings"]
+    return replace(config, **{name: trained[name] for name in POLICY if name in trained})
+
+
+def _submit(
+    run: LoadedRun, gathered: Gathered, labels: Labels, cache: Cache, path: Path | None
+) -> list[str]:
+    """Write what the run says of utterances without a counted vote; what to tell."""
+    row_of = {str(one): row for row, one in enumerate(cache.utterances.id)}
+    rows = [row_of[one] for one in gathered.ids]
+    places = [
+        place for place, row in enumerate(rows) if labels.inside[row] and not labels.is_voted[row]
+    ]
+    if path is None:
+        rest = "--submission FILE writes what the run says of them"
+        return [f"{len(places)} utterances have no counted vote; {rest}"] if places else []
+    if not places:
+        raise ConfigError(
+            f"--submission {path}: every utterance that can be predicted has a counted vote; "
+            "leave it out"
+        )
+    chosen = replace(
+        gathered,
+        ids=tuple(gathered.ids[place] for place in places),
+        items=tuple(gathered.items[place] for place in places),
+        vectors={key: one[places] for key, one in gathered.vectors.items()},
+    )
+    groups, failures = grouped_answers(run, chosen)
+    forecast = Forecast(
+        run=run.folder,
+        classes=run.classes,
+        groups=groups,
+        failures=failures,
+        conflict_mark="",
+        notes=(),
+    )
+    write_whole(path, files.csv_bytes(_submission_rows(forecast)))
+    failed = [f"not in {path}: {one.id}: {one.reason}" for one in failures]
+    return [f"{path}: {forecast.num_items} utterances without a counted vote", *failed]
+
+
+def _submission_rows(forecast: Forecast) -> list[dict[str, object]]:
+    """Id, distribution, arg max; and the head that answered."""
+    rows: list[dict[str, object]] = []
+    for one in forecast.records():
+        said = one["heads"][one["answer"]]
+        rows.append({"id": one["id"], **said["distribution"], "top": said["top"]})
+    return rows
+
+
+def _written(
+    run: LoadedRun, judged: Judged, out: Path | None, *, overwrite: bool
+) -> tuple[Path, dict[str, Any] | None]:
+    """Write the result as a run directory; its folder, and the summary that stood there already."""
+    settings = {"run": str(run.config.get("hash", "")), **judged.policy}
+    description = files.make_config(
+        "eval", settings, fingerprint=judged.fingerprint, version=amber_version()
+    )
+    place = out or files.default_folder(description)
+    stored = files.stored_summary(place, description, overwrite=overwrite)
+    if stored is None:
+        summary = eval_summary(run, judged)
+        content = {
+            "summary.json": files.json_bytes(summary),
+            "predictions.h5": eval_predictions(run, judged),
+            **eval_tables(summary),
+        }
+        files.write_run(place, description, content)
+    return place, stored

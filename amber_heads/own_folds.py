@@ -1,0 +1,92 @@
+"""Whether a cache is the one that a run was trained on, and which fold tests each utterance.
+
+Then no utterance needs to be judged by a model that has seen it. The data is recognised by its
+hash: ids, votes, vectors and split columns, under the run's own label policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from amber_cache.errors import AmberError, RunError
+from amber_heads.loaded import LoadedRun
+from amber_heads.options import FitConfig, GridConfig
+from amber_heads.preparation import Prepared, prepare
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """The data that a run was trained on, read again."""
+
+    prepared: Prepared
+
+    @cached_property
+    def fold_of(self) -> Mapping[str, int]:
+        """By id, the fold that tests an utterance."""
+        ids = self.prepared.dataset.ids
+        return {
+            str(ids[row]): number
+            for number, fold in enumerate(self.prepared.folds)
+            for test in fold.tests.values()
+            for row in test
+        }
+
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        """Of all utterances that the run used: to train, to validate or to test."""
+        return frozenset(map(str, self.prepared.dataset.ids))
+
+
+def own_data(run: LoadedRun, cache: Path) -> OwnData | None:
+    """A run's data, if a cache holds just that; None where it holds something else.
+
+    Raises:
+        RunError: config.json does not say what the run was told.
+    """
+    config = configuration(run, cache)
+    try:
+        prepared = prepare(config, {})
+    except AmberError:  # other labels, other entries: another cache
+        return None
+    return OwnData(prepared) if prepared.fingerprint == run.config.get("data") else None
+
+
+def used_ids(run: LoadedRun) -> frozenset[str]:
+    """The ids that a run's predictions.h5 lists; none where it can't be read."""
+    try:
+        with h5py.File(run.folder / "predictions.h5", "r") as file:
+            return frozenset(map(str, file["id"].asstr()[:]))
+    except (OSError, KeyError, TypeError, ValueError):
+        return frozenset()
+
+
+def configuration(run: LoadedRun, cache: Path) -> FitConfig:
+    """What a run was told, about another cache in its place.
+
+    Raises:
+        RunError: config.json does not say it.
+    """
+    told = run.config.get("settings")
+    command = run.config.get("command")
+    if not isinstance(told, dict) or command not in ("fit", "grid"):
+        raise RunError(f"{run.folder}/config.json: is of no `amber fit` or `amber grid`")
+    kind = GridConfig if command == "grid" else FitConfig
+    names = {one.name for one in fields(kind)}
+    values = {name: _plain(value) for name, value in told.items() if name in names}
+    try:
+        return kind(**{**values, "cache": cache})
+    except TypeError as error:
+        raise RunError(f"{run.folder}/config.json: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    """As a configuration has it: JSON's objects are pairs there, its lists are tuples."""
+    if isinstance(value, dict):
+        return tuple(value.items())
+    return tuple(value) if isinstance(value, list) else value
