@@ -5,6 +5,8 @@ import only those above them:
 
     errors      what can go wrong from outside
     records     utterances and votes, as a corpus has them
+    safe_files  regular files and JSON, read within bounds
+    safe_hdf5   what a file asks for, before it is read
     config      flags, environment and files -> one frozen configuration
     progress    bars or plain lines on stderr
     audio       decode, cut, mix, resample
@@ -22,5 +24,8 @@ import only those above them:
     feature_files  files of features, one function a format
     features    read, checked, joined to utterances by id
     importing   features in place of encoders
+    pseudonyms  names that stand in for names, in their order
+    shared_votes    votes whose raters are hashed, or left out
+    shared_cache    a cache for somebody else under the same licence
     look        the tables of a cache or a corpus, nothing encoded
 """

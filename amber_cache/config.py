@@ -10,7 +10,6 @@ The encoder of a modality is one setting, whichever of its two options names it.
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import tomllib
 import types
@@ -32,6 +31,7 @@ from typing import (
 
 from amber_cache.errors import ConfigError
 from amber_cache.records import Listing
+from amber_cache.safe_files import read_json
 
 #: `modality=name` pairs, as `--encoder` takes them.
 Pairs = tuple[tuple[str, str], ...]
@@ -349,13 +349,36 @@ def refuse_unknown_keys(config_types: Sequence[type], toml_file: Path = Path("am
         raise ConfigError(f"{toml_file}: no command knows {names}")
 
 
+def refuse_mixture(of_run: Mapping[str, object], of_cache: Mapping[str, object]) -> None:
+    """Refuse what `amber export` can't do: a run and a cache at once, or neither whole.
+
+    Args:
+        of_run: RUN, and where it goes, by option; None where not given.
+        of_cache: --cache, --out, and how it is shared.
+
+    Raises:
+        ConfigError: As said.
+    """
+    runs, caches = (
+        [name for name, one in some.items() if one is not None] for some in (of_run, of_cache)
+    )
+    if runs and caches:
+        raise ConfigError(f"{caches[0]} has no effect with {runs[0]}; export one at a time")
+    if caches and not {"--cache", "--out"} <= set(caches):
+        raise ConfigError("a cache is shared with --cache CACHE --out FILE")
+    if not caches and ("RUN" not in runs or len(runs) < 2):
+        raise ConfigError(
+            "nothing is asked for; give RUN --onnx FILE, RUN --hub FOLDER, or --cache CACHE --out "
+            "FILE"
+        )
+
+
 def _from_json(path: Path) -> dict[str, object]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        settings = content["settings"]
+        settings = read_json(path)["settings"]
     except FileNotFoundError:
         raise ConfigError(f"--config {path}: no such file") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ConfigError(
             f"--config {path}: not the config.json of a run directory: {_one_line(error)}"
         ) from None
@@ -471,7 +494,7 @@ def _integer(value: object) -> int:
         raise ValueError(f"{value!r} is not a whole number")
     try:
         return int(value)  # type: ignore[call-overload, no-any-return]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"{value!r} is not a whole number") from None
 
 
@@ -480,7 +503,7 @@ def _number(value: object) -> float:
         raise ValueError(f"{value!r} is not a number")
     try:
         return float(value)  # type: ignore[arg-type]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"{value!r} is not a number") from None
 
 

@@ -20,6 +20,7 @@ import only those above them:
     floors      predictions that look at no input
     losses      AmbER2, class-balanced CE, soft CE, KL, JS
     metrics     every metric with its definition
+    tensor_files    safetensors, looked at before they are opened
     outputs     what is large of a run's result, in memory or on disk
     runs        a run is a row, and its result
     heads       modality heads, gate and fusion head, stacked: shapes and first values
@@ -39,6 +40,12 @@ import only those above them:
     results     read and write a run directory
     ambiguity   where raters and modalities disagree
     experiment  all of it together
+    model_card  a run's card for a model hub
+    export_files    where an export goes
+    onnx_graph  a run's models as one ONNX graph
+    export_onnx and as a file
+    export_hub  a folder for a model hub
+    exporting   what is asked for of these
     reliability Krippendorff's alpha, Fleiss' kappa; resampling draws their intervals
     overview    what is in a corpus or a cache; vote_statistics and vote_agreement count its votes,
                 overview_contents the rest, overview_leakage what its folds would leak
