@@ -27,6 +27,7 @@ from amber_cache.config import (
     ImportConfig,
     Origin,
     Setting,
+    refuse_mixture,
     refuse_unknown_keys,
     resolve,
     settings_of,
@@ -47,6 +48,7 @@ DEMO_CACHE = ExtractConfig().cache
 
 #: The exit status after Ctrl-C, as shells have it.
 INTERRUPTED = 130
+_LONGEST_LINE = 2000
 _NOTHING_LEFT = "interrupted; nothing half-written is left"
 
 app = typer.Typer(
@@ -355,6 +357,54 @@ def merge(
 
 
 @app.command()
+def export(
+    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="a run directory")] = None,
+    *,
+    onnx: Annotated[Path | None, typer.Option("--onnx", help="the ONNX file to write")] = None,
+    hub: Annotated[
+        Path | None, typer.Option("--hub", help="the folder for a model hub to write")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="the cache to share, in place of RUN")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="the shared cache to write")] = None,
+    salt_file: Annotated[
+        Path | None, typer.Option("--salt-file", help="made if missing [default: CACHE.salt]")
+    ] = None,
+    votes: Annotated[
+        str | None, typer.Option("--votes", help="per-rater (the default) or aggregated")
+    ] = None,
+    keep_columns: Annotated[
+        str | None,
+        typer.Option("--keep-columns", help="a list [default: gender,split,style,consensus,...]"),
+    ] = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Take a run to other programs (--onnx, --hub), or share a cache without what was said."""
+    of_run = {"RUN": run, "--onnx": onnx, "--hub": hub}
+    of_cache = {"--cache": cache, "--out": out, "--salt-file": salt_file, "--votes": votes}
+    refuse_mixture(of_run, {**of_cache, "--keep-columns": keep_columns})
+    if cache is not None:
+        from amber_cache.shared_cache import share_cache
+
+        how: dict[str, Any] = {"salt_file": salt_file, "votes": votes, "keep": keep_columns}
+        tell = None if json else _say
+        reports = {"cache": share_cache(cache, out, **how, overwrite=overwrite, tell=tell)}
+    else:
+        from amber_heads.exporting import export_run
+
+        reports = export_run(run, onnx=onnx, hub=hub, overwrite=overwrite)
+    if json:
+        _print_json({name: asdict(one) for name, one in reports.items()})
+        return
+    for report in reports.values():
+        _say(report.notes, quiet=quiet)
+        print(report.last_line)
+
+
+@app.command()
 @with_settings(OverviewConfig)
 def corpus(
     *,
@@ -621,7 +671,10 @@ def _say(lines: Iterable[str], *, quiet: bool = False) -> None:
 
 
 def _complain(message: str, status: int) -> int:
-    print("amber: " + " ".join(message.split()), file=sys.stderr)
+    line = " ".join(message.split())
+    if len(line) > _LONGEST_LINE:  # a file may hold a number of a thousand digits
+        line = line[:_LONGEST_LINE] + " ..."
+    print(f"amber: {line}", file=sys.stderr)
     return status
 
 

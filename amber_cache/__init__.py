@@ -5,6 +5,8 @@ import only those above them:
 
     errors      what can go wrong from outside
     records     utterances and votes, as a corpus has them
+    safe_files  regular files and JSON, read within bounds
+    safe_hdf5   what a file asks for, before it is read
     config      flags, environment and files -> one frozen configuration; config_types, _values,
                 _settings and _sources are its parts
     progress    bars or plain lines on stderr
@@ -33,5 +35,8 @@ import only those above them:
     recordings  files, folders and manifests without votes -> utterances
     transcribe  what was said, by a speech-recognition model
     embed       by an entry's own encoder, new material -> vectors: stage two's door to the encoders
+    pseudonyms  names that stand in for names, in their order
+    shared_votes    votes whose raters are hashed, or left out
+    shared_cache    a cache for somebody else under the same licence
     look        the tables of a cache or a corpus, nothing encoded
 """

@@ -8,6 +8,7 @@ the `AMBER_*` variables and amber.toml are all read by those types and with the 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,6 +25,7 @@ from amber_cache.config_types import (
     Pairs,
 )
 from amber_cache.config_values import coerce
+from amber_cache.errors import ConfigError
 
 __all__ = [
     "ALL_LAYERS",
@@ -40,6 +42,7 @@ __all__ = [
     "ROOT_HELP",
     "Setting",
     "coerce",
+    "refuse_mixture",
     "refuse_unknown_keys",
     "resolve",
     "settings_of",
@@ -112,3 +115,27 @@ def with_shards_cache(config: ExtractConfig, *, is_cache_given: bool) -> Extract
     place, _, number = config.shard.partition("/")
     name = f"{config.cache.stem}.shard-{place}-of-{number}{config.cache.suffix}"
     return dataclasses.replace(config, cache=config.cache.parent / name)
+
+
+def refuse_mixture(of_run: Mapping[str, object], of_cache: Mapping[str, object]) -> None:
+    """Refuse what `amber export` can't do: a run and a cache at once, or neither whole.
+
+    Args:
+        of_run: RUN, and where it goes, by option; None where not given.
+        of_cache: --cache, --out, and how it is shared.
+
+    Raises:
+        ConfigError: As said.
+    """
+    runs, caches = (
+        [name for name, one in some.items() if one is not None] for some in (of_run, of_cache)
+    )
+    if runs and caches:
+        raise ConfigError(f"{caches[0]} has no effect with {runs[0]}; export one at a time")
+    if caches and not {"--cache", "--out"} <= set(caches):
+        raise ConfigError("a cache is shared with --cache CACHE --out FILE")
+    if not caches and ("RUN" not in runs or len(runs) < 2):
+        raise ConfigError(
+            "nothing is asked for; give RUN --onnx FILE, RUN --hub FOLDER, or --cache CACHE --out "
+            "FILE"
+        )

@@ -6,7 +6,6 @@ modality is one setting, whichever of its two options names it.
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 from amber_cache.config_settings import Setting, settings_of
 from amber_cache.config_values import coerce
 from amber_cache.errors import ConfigError
+from amber_cache.safe_files import read_json
 
 T = TypeVar("T")
 
@@ -152,11 +152,10 @@ def _from_toml(path: Path) -> dict[str, object]:
 
 def _from_json(path: Path) -> dict[str, object]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        settings = content["settings"]
+        settings = read_json(path)["settings"]
     except FileNotFoundError:
         raise ConfigError(f"--config {path}: no such file") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ConfigError(
             f"--config {path}: not the config.json of a run directory: {_one_line(error)}"
         ) from None

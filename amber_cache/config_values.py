@@ -156,7 +156,7 @@ def _integer(value: object) -> int:
         raise ValueError(f"{value!r} is not a whole number")
     try:
         return int(value)  # type: ignore[call-overload, no-any-return]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"{value!r} is not a whole number") from None
 
 
@@ -165,7 +165,7 @@ def _number(value: object) -> float:
         raise ValueError(f"{value!r} is not a number")
     try:
         return float(value)  # type: ignore[arg-type]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"{value!r} is not a number") from None
 
 

@@ -6,7 +6,6 @@ settings, encoders, batches, device and threads. Nothing is computed here, no en
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -23,6 +22,7 @@ from amber_cache.interrupt import Stopped, stop_signals
 from amber_cache.job import Job
 from amber_cache.provenance import merged_attrs
 from amber_cache.report import Failure, failures_of
+from amber_cache.safe_files import parse_json
 from amber_cache.store import PENDING, CacheContent, Entry, open_cache
 from amber_cache.task import PLAN_STAMP, SEEN_NS
 
@@ -119,9 +119,9 @@ def _merge(job: Job, parts: Sequence[_Part], *, partial: bool) -> MergeReport:
 def _open(path: Path, stack: ExitStack) -> _Part:
     cache = stack.enter_context(open_cache(path))
     try:
-        stamp = json.loads(str(cache.attrs[PLAN_STAMP]))
-        _ = stamp["shard"], stamp["sha256"]
-    except (KeyError, ValueError, TypeError):
+        stamp = parse_json(str(cache.attrs[PLAN_STAMP]).encode())
+        _ = [int(part) for part in stamp["shard"].split("/", 1)], stamp["sha256"]
+    except (KeyError, ValueError, TypeError, AttributeError):
         raise CacheError(f"{path}: is no shard; `amber extract --shard K/N` writes one") from None
     names = [(one, name) for one in cache.modalities for name in cache.encoders(one)]
     return _Part(path, stamp, cache.tables(), tuple(cache.entry(*name) for name in names))

@@ -17,6 +17,8 @@ import numpy as np
 
 from amber_cache import store_checks as checks
 from amber_cache.errors import CacheError
+from amber_cache.safe_files import parse_json, read_bounded, read_json, require_regular
+from amber_cache.safe_hdf5 import Guard, hard_linked, open_hdf5
 from amber_cache.store_file import (
     Source,
     find,
@@ -38,6 +40,7 @@ from amber_cache.store_schema import (
     FORMAT,
     FORMAT_VERSION,
     PENDING,
+    PUBLIC_ENTRY_ATTRIBUTES,
     RATING_COLUMNS,
     UTTERANCE_COLUMNS,
     VOTE_COLUMNS,
@@ -47,6 +50,7 @@ from amber_cache.store_schema import (
     digest,
     row_crc32,
     text_array,
+    without_folders,
 )
 from amber_cache.store_stream import Entry, read_entry
 from amber_cache.store_tables import (
@@ -60,7 +64,7 @@ from amber_cache.store_tables import (
     utterance_table,
     votes_table,
 )
-from amber_cache.store_write import cache_image, write_cache, write_whole
+from amber_cache.store_write import cache_image, sync_folder, write_cache, write_whole
 from amber_cache.verify import EmbeddingCount, Report, verify_cache
 
 __all__ = [
@@ -69,12 +73,14 @@ __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
     "PENDING",
+    "PUBLIC_ENTRY_ATTRIBUTES",
     "Attribute",
     "Cache",
     "CacheContent",
     "Embedding",
     "EmbeddingCount",
     "Entry",
+    "Guard",
     "RatingTable",
     "Report",
     "UtteranceTable",
@@ -83,14 +89,22 @@ __all__ = [
     "cache_image",
     "data_hash",
     "digest",
+    "hard_linked",
     "make_embedding",
     "open_cache",
+    "open_hdf5",
+    "parse_json",
     "ratings_table",
+    "read_bounded",
+    "read_json",
+    "require_regular",
     "row_crc32",
+    "sync_folder",
     "text_array",
     "utterance_table",
     "verify_cache",
     "votes_table",
+    "without_folders",
     "write_cache",
     "write_whole",
 ]

@@ -1,12 +1,12 @@
 """One cache file as HDF5: opening it, finding what stands in it, its attributes and checksums.
 
-A file is taken as untrusted: no link is followed, and whatever h5py throws on a damaged file comes
-out as a CacheError of one line.
+A file is taken as untrusted: no link is followed, nothing is read before it is known what that
+takes (safe_hdf5.py), and whatever h5py throws on a damaged file comes out as a CacheError of one
+line.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +17,8 @@ import h5py
 import numpy as np
 
 from amber_cache.errors import AmberError, CacheError
+from amber_cache.safe_files import parse_json
+from amber_cache.safe_hdf5 import Guard, RefusedError, hard_linked, open_hdf5
 from amber_cache.store_schema import FORMAT, FORMAT_VERSION, Attribute, attribute_digest
 
 
@@ -27,10 +29,12 @@ class Source:
     Attributes:
         checksums: "/votes/label" or "/votes/@labels" -> SHA-256, as listed in the root; empty for a
             file that another script wrote.
+        guard: Admits what may be read.
     """
 
     path: Path
     file: h5py.File
+    guard: Guard
     checksums: Mapping[str, str]
 
     def close(self) -> None:
@@ -48,17 +52,17 @@ def open_source(path: str | Path) -> Source:
     path = Path(path)
     require_file(path)
     with guarded(path, "the file"):
-        if not h5py.is_hdf5(path):
-            raise CacheError(f"{path}: is not an HDF5 file, or its beginning is damaged")
-        file = h5py.File(path, "r", locking=False)
+        file = open_hdf5(path)
     try:
         with guarded(path, "its attributes"):
-            _require_format(path, file)
-            checksums = _listing(_plain(file.attrs.get("checksums", [])))
+            guard = Guard(file)
+            _require_format(path, file, guard)
+            listed = guard.attribute(file, "checksums")
+            checksums = _listing([] if listed is None else _plain(listed))
     except BaseException:
         file.close()
         raise
-    return Source(path, file, checksums)
+    return Source(path, file, guard, checksums)
 
 
 def require_file(path: Path) -> None:
@@ -103,15 +107,7 @@ def find(source: Source, path: str) -> h5py.Group | h5py.Dataset | None:
         CacheError: A part of the path is a link to somewhere else, or can't be read.
     """
     with guarded(source.path, path):
-        node = source.file
-        for part in path.strip("/").split("/") if path.strip("/") else ():
-            links = node.id.links if isinstance(node, h5py.Group) else None
-            if links is None or not links.exists(part.encode()):
-                return None
-            if links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
-                raise CacheError(f"{source.path}: {path}: is a link, which is not followed")
-            node = node[part]
-        return node
+        return hard_linked(source.file, path)
 
 
 def children(source: Source, group: str) -> tuple[str, ...]:
@@ -132,17 +128,18 @@ def read_attributes(source: Source, group: str) -> dict[str, Attribute]:
     """All attributes of a group but `checksums`, as plain Python values; `libraries` as a dict."""
     with guarded(source.path, f"{group}, attributes"):
         node = find(source, group)
-        attributes = {} if node is None else {name: _plain(node.attrs[name]) for name in node.attrs}
+        names = () if node is None else tuple(node.attrs)
+        attributes = {name: _plain(source.guard.attribute(node, name)) for name in names}
         attributes.pop("checksums", None)
-        with suppress(KeyError, TypeError, ValueError):  # another script's own text stays text
-            attributes["libraries"] = json.loads(attributes["libraries"])
+        with suppress(KeyError, AttributeError, ValueError):  # another script's own text stays text
+            attributes["libraries"] = parse_json(attributes["libraries"].encode())
         return attributes
 
 
 def stated_checksum(source: Source, path: str) -> str | None:
     """What a dataset's own `sha256` attribute says; None without dataset or attribute."""
     node = find(source, path)
-    value = None if node is None else node.attrs.get("sha256")
+    value = None if node is None else source.guard.attribute(node, "sha256")
     return None if value is None else ascii(str(_plain(value)).lower())[1:-1]
 
 
@@ -153,6 +150,8 @@ def guarded(path: Path, what: str) -> Iterator[None]:
         yield
     except AmberError:
         raise
+    except RefusedError as error:
+        raise CacheError(f"{path}: {what}: {error}") from None
     # A damaged file makes h5py raise OSError, RuntimeError, KeyError, ValueError, TypeError,
     # UnicodeDecodeError, MemoryError and more, so none is listed.
     except Exception as error:
@@ -160,13 +159,13 @@ def guarded(path: Path, what: str) -> Iterator[None]:
         raise CacheError(f"{path}: {what}: is cut off or damaged ({reason})") from error
 
 
-def _require_format(path: Path, file: h5py.File) -> None:
-    found = _plain(file.attrs.get("format"))
+def _require_format(path: Path, file: h5py.File, guard: Guard) -> None:
+    found = _plain(guard.attribute(file, "format"))
     if found != FORMAT:
-        raise CacheError(f"{path}: is HDF5, but not of amber: its format is {found!a}")
-    version = _plain(file.attrs.get("format_version"))
+        raise CacheError(f"{path}: is HDF5, but not of amber: its format is {found!a:.80}")
+    version = _plain(guard.attribute(file, "format_version"))
     if not isinstance(version, int) or version < 1:
-        raise CacheError(f"{path}: has format_version {version!a}, wanted {FORMAT_VERSION}")
+        raise CacheError(f"{path}: has format_version {version!a:.80}, wanted {FORMAT_VERSION}")
     if version > FORMAT_VERSION:
         raise CacheError(
             f"{path}: is of format_version {version}, this amber reads up to {FORMAT_VERSION}; "
@@ -176,7 +175,7 @@ def _require_format(path: Path, file: h5py.File) -> None:
 
 def _attribute_checksum(source: Source, group: str, attribute: str) -> str | None:
     node = find(source, group)
-    value = None if node is None else node.attrs.get(attribute)
+    value = None if node is None else source.guard.attribute(node, attribute)
     return None if value is None else attribute_digest(_plain(value))
 
 

@@ -1,12 +1,10 @@
 """Read the columns of a cache, each checked against its checksum before it is used.
 
-Only plain datasets of the file itself are read: no external or virtual storage, and none that
-claims far more than the file can hold.
+Only plain datasets of the file itself are read, and only what safe_hdf5.py admits.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import h5py
@@ -24,10 +22,6 @@ from amber_cache.store_file import (
 )
 from amber_cache.store_schema import EMBEDDING_COLUMNS, Column, convert, digest, row_crc32
 from amber_cache.store_tables import Embedding
-
-# A dataset may claim so many times the file's size (it may be compressed), and so much besides.
-_MOST_TIMES, _MOST_BESIDES_BYTES = 64, 64_000_000
-_TEXT_ITEM_BYTES = 16
 
 
 def read_columns(
@@ -192,12 +186,9 @@ def _require_plain(source: Source, path: str, dataset: object, column: Column) -
     """Raise unless it is a dataset in this very file, of as many dimensions as it should have."""
     if not isinstance(dataset, h5py.Dataset):
         raise CacheError(f"{source.path}: {path}: is no dataset")
-    if dataset.external or dataset.is_virtual:
-        raise CacheError(f"{source.path}: {path}: lies in another file, which is not read")
-    shape = dataset.shape
-    if shape is None or len(shape) != column.ndim:
-        raise CacheError(f"{source.path}: {path}: has shape {shape}, wanted {column.ndim} axes")
-    item_bytes = _TEXT_ITEM_BYTES if column.dtype == "str" else dataset.dtype.itemsize
-    size = math.prod(shape) * max(item_bytes, dataset.dtype.itemsize)
-    if size > _MOST_TIMES * source.path.stat().st_size + _MOST_BESIDES_BYTES:
-        raise CacheError(f"{source.path}: {path}: claims {size} bytes, more than the file can hold")
+    with guarded(source.path, path):
+        source.guard.refuse_elsewhere(dataset)
+        shape = dataset.shape
+        if shape is None or len(shape) != column.ndim:
+            raise CacheError(f"{source.path}: {path}: has shape {shape}, wanted {column.ndim} axes")
+        source.guard.admit(path, dataset)

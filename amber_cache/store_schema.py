@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import TypeAlias
 
 import numpy as np
@@ -82,6 +83,20 @@ EMBEDDING_COLUMNS: tuple[Column, ...] = (
     Column("status", "|u1"),
     Column("crc32", "<u4", 0),  # where absent, the reader computes it
     Column("error", "str", ""),
+)
+
+#: What of an entry's attributes may be passed on: how it was made, and nothing of whom or where.
+PUBLIC_ENTRY_ATTRIBUTES: tuple[str, ...] = (
+    "encoder",
+    "revision",
+    "weights_sha256",
+    "features_sha256",
+    "layer",
+    "pooling",
+    "precision",
+    "sampling_rate_hz",
+    "resampler",
+    "libraries",
 )
 
 # What may stand in for a dtype in a file that another script wrote: any number for a float, any
@@ -195,6 +210,22 @@ def row_crc32(
     """
     rows = np.ascontiguousarray(vectors, dtype="<f4")
     return np.fromiter((zlib.crc32(row.data) for row in rows), dtype="<u4", count=len(rows))
+
+
+def without_folders(name: str) -> str:
+    """An encoder's or entry's name: a hub id as it is, the last part of what looks like a path.
+
+    >>> without_folders("facebook/wav2vec2-base"), without_folders("/models/mine/")
+    ('facebook/wav2vec2-base', 'mine')
+    >>> without_folders("facebook--wav2vec2-base@layer9"), without_folders("--models--mine@layer9")
+    ('facebook--wav2vec2-base@layer9', 'mine@layer9')
+    """
+    whole = name.replace("--", "/")
+    for kind in (PurePosixPath, PureWindowsPath):
+        path = kind(whole)
+        if path.anchor or whole.startswith(("~", ".")) or len(path.parts) > 2:
+            return path.name
+    return name
 
 
 def amber_version() -> str:

@@ -7,7 +7,6 @@ not changed is not worked out again.
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from amber_cache.loading import is_unchanged
 from amber_cache.plan import Plan, Shard
 from amber_cache.progress import Progress
 from amber_cache.records import Corpus
+from amber_cache.safe_files import parse_json
 from amber_cache.sources import KnownFile, Survey, is_settled, known_files, survey
 from amber_cache.store import CacheContent, Entry, digest, ratings_table, votes_table
 from amber_cache.wanted import EncoderNames, Wanted, asked_settings, encoder_names, wanted_entries
@@ -173,7 +173,7 @@ def stamp_of(former: Former | None) -> dict[str, str]:
     """The plan that a cache was made by; empty where it does not say."""
     try:
         attrs = {} if former is None else former.content.attrs
-        stamp = json.loads(str(attrs.get(PLAN_STAMP, "{}")))
+        stamp = parse_json(str(attrs.get(PLAN_STAMP, "{}")).encode())
         return stamp if isinstance(stamp, dict) else {}
     except ValueError:
         return {}

@@ -26,6 +26,7 @@ import only those above them. `amber_heads.load(run)` alone can be called at onc
     floors      predictions that look at no input
     losses      AmbER2, class-balanced CE, soft CE, KL, JS
     metrics     every metric with its definition
+    tensor_files    safetensors, looked at before they are opened
     outputs     what is large of a run's result, in memory or on disk
     runs        a run is a row, and its result
     heads       modality heads, gate and fusion head, stacked: shapes and first values
@@ -85,6 +86,12 @@ import only those above them. `amber_heads.load(run)` alone can be called at onc
     judged      what a run is judged on, and what it says there
     eval_summary   that as a run directory has it
     evaluate_run   `amber eval`
+    model_card  a run's card for a model hub
+    export_files    where an export goes
+    onnx_graph  a run's models as one ONNX graph
+    export_onnx and as a file
+    export_hub  a folder for a model hub
+    exporting   what is asked for of these
     reliability Krippendorff's alpha, Fleiss' kappa, with intervals
     overview    what is in a corpus or a cache; vote_statistics and vote_agreement count its votes,
                 overview_contents the rest, overview_leakage what its folds would leak

@@ -6,16 +6,16 @@ own supervision: AmbER2 pulls its own heads together, and would understate it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
-import h5py
 import numpy as np
 from jaxtyping import Float
 
 from amber_cache.errors import RunError
-from amber_cache.store import open_cache
+from amber_cache.store import Guard, open_cache, open_hdf5
 from amber_heads.agreement import entropy_per_utterance, js_per_utterance
 from amber_heads.settings import FUSION
 from amber_heads.tables import Table, figure, heading_mark
@@ -48,19 +48,26 @@ def read_predictions(folder: Path) -> Predictions:
     Raises:
         RunError: They are missing or can't be read.
     """
+    path = folder / "predictions.h5"
     try:
-        with h5py.File(folder / "predictions.h5", "r") as file:
-            tested = file["fold"][:] >= 0
-            return Predictions(
-                ids=file["id"].asstr()[:][tested],
-                classes=tuple(map(str, file.attrs["classes"])),
-                heads=tuple(map(str, file.attrs["heads"])),
-                target=file["target"][:][tested],
-                mean=file["test"][:].mean(axis=0, dtype=np.float64)[:, tested],
-                floor=_training_means(file)[tested],
-            )
-    except (OSError, KeyError) as error:
-        raise RunError(f"{folder}/predictions.h5: can't be read: {error}") from None
+        with open_hdf5(path) as file:
+            guard = Guard(file)
+            heads, classes = (_names(guard.attribute(file, name)) for name in ("heads", "classes"))
+            arrays = {name: guard.read(name) for name in ("id", "fold", "target", "test")}
+            _refuse_unlike(arrays, len(heads), len(classes))
+            tested = arrays["fold"] >= 0
+            floor = _training_means(arrays, guard.read("validation"))
+        return Predictions(
+            ids=np.array([one.decode() for one in arrays["id"]], dtype=object)[tested],
+            classes=classes,
+            heads=heads,
+            target=arrays["target"][tested],
+            mean=arrays["test"].mean(axis=0, dtype=np.float64)[:, tested],
+            floor=floor[tested],
+        )
+    # A damaged file makes h5py raise nearly anything, so none is listed.
+    except Exception as error:
+        raise RunError(f"{path}: can't be read: {error}") from None
 
 
 def modality_conflict(predictions: Predictions) -> Float[np.ndarray, " utterance"]:
@@ -130,12 +137,28 @@ def conflict_table(
     )
 
 
-def _training_means(file: h5py.File) -> Float[np.ndarray, "utterance class"]:
+def _names(stored: object) -> tuple[str, ...]:
+    return tuple(map(str, np.asarray(stored, dtype=object).ravel()))
+
+
+def _refuse_unlike(arrays: Mapping[str, np.ndarray], num_heads: int, num_classes: int) -> None:
+    number = len(arrays["id"])
+    wanted = {"fold": (number,), "target": (number, num_classes)}
+    for name, shape in wanted.items():
+        if arrays[name].shape != shape:
+            raise ValueError(f"{name} has shape {arrays[name].shape}, wanted {shape}")
+    if arrays["test"].ndim != 4 or arrays["test"].shape[1:] != (num_heads, number, num_classes):
+        raise ValueError(f"test has shape {arrays['test'].shape}, wanted heads {num_heads}")
+
+
+def _training_means(
+    arrays: Mapping[str, np.ndarray], validation: np.ndarray
+) -> Float[np.ndarray, "utterance class"]:
     """Row by row, the mean soft label of what is neither tested nor validated in its fold."""
-    fold, target = file["fold"][:], file["target"][:]
+    fold, target = arrays["fold"], arrays["target"]
     means = np.full(target.shape, np.nan)
-    for number, validation in enumerate(file["validation"][:, 0, 0, :, 0]):
-        train = (fold != number) & np.isnan(validation)
+    for number, one in enumerate(validation[:, 0, 0, :, 0]):
+        train = (fold != number) & np.isnan(one)
         means[fold == number] = target[train].mean(axis=0)
     return means
 

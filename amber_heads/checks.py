@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from amber_cache.errors import ConfigError
 from amber_heads.options import RunSettings, TrainingConfig
 
+#: One layer of a wider model takes a gigabyte for each run.
+MOST_HIDDEN = 1 << 14
+
 
 def flag(name: str) -> str:
     """A setting's option: "--lambda-mai"."""
@@ -38,6 +41,8 @@ def check_run(settings: RunSettings, *, heads: Sequence[str]) -> None:
     for name in ("dropout", "smoothing"):
         if not 0 <= getattr(settings, name) < 1:
             raise ConfigError(f"{flag(name)} is {getattr(settings, name)}; it must be in [0, 1)")
+    if settings.hidden > MOST_HIDDEN:
+        raise ConfigError(f"--hidden is {settings.hidden}; it must be at most {MOST_HIDDEN}")
     for name in ("hidden", "batch_size", "epochs"):
         if getattr(settings, name) < 1:
             raise ConfigError(f"{flag(name)} is {getattr(settings, name)}; it must be at least 1")

@@ -88,6 +88,7 @@ def run_experiment(
     folder = out or files.default_folder(description)
     stored = files.stored_summary(folder, description, overwrite=overwrite)
     if stored is not None:
+        files.require_tables(folder, stored)
         return Outcome(folder, stored, stored=True, notes=notes)
     leaks = guard(prepared)
     told = _first(lambda: tell([*prepared.notes, *leaks.block, *leaks.warnings]), progress)

@@ -149,7 +149,7 @@ def _planned(
     table = table_name(runs)
     by_name = {run.name: run for run in runs}
     plan = store.plan(table)
-    if plan is None:
+    if plan is None or not all(name in by_name for names in plan["chunks"] for name in names):
         chunks = _cut([run for run in runs if run not in store], size)
         store.write_plan(table, chunks=[[run.name for run in chunk] for chunk in chunks])
     else:

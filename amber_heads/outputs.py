@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from amber_cache.errors import RunError
+from amber_heads.tensor_files import open_tensors
+
+#: How far from one the sum of a row may lie: `metrics.SUM_TOLERANCE`, which stands further down.
+SUM_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,7 @@ class StoredOutputs:
     @property
     def validation(self) -> np.ndarray:
         """See `Outputs`."""
-        return self._read("validation")
+        return self._distributions("validation", self._read("validation"))
 
     @property
     def tests(self) -> Mapping[str, np.ndarray]:
@@ -52,7 +55,18 @@ class StoredOutputs:
         start = f"{self.run}/tests/"
         with _opened(self.path) as file:
             names = [name for name in file.keys() if name.startswith(start)]  # noqa: SIM118
-            return {name.removeprefix(start): file.get_tensor(name) for name in names}
+            found = {name.removeprefix(start): file.get_tensor(name) for name in names}
+        return {name: self._distributions(name, one) for name, one in found.items()}
+
+    def _distributions(self, name: str, values: np.ndarray) -> np.ndarray:
+        """The values, if they are what a softmax gives, or NaN where a run diverged."""
+        sums = values.sum(axis=-1, dtype=np.float64)
+        if (values < 0).any() or (np.abs(sums - 1) > SUM_TOLERANCE).any():
+            raise RunError(
+                f"{self.path}: {name} of {self.run} holds no distributions; delete the file, and "
+                "the same command trains its runs again"
+            )
+        return values
 
     def _read(self, name: str) -> np.ndarray:
         with _opened(self.path) as file:
@@ -62,9 +76,9 @@ class StoredOutputs:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     try:
-        with safe_open(path, framework="numpy") as file:
+        with open_tensors(path) as file:
             yield file
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError) as error:
         raise RunError(
             f"{path}: what was trained is gone or changed since ({error}); the same command "
             "again trains what is missing"

@@ -25,6 +25,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from amber_cache.errors import RunError
+from amber_cache.store import read_json as read_any_json
 
 FORMAT, FORMAT_VERSION = "amber-run", 1
 
@@ -107,6 +108,23 @@ def stored_summary(
     return read_json(folder / "summary.json")
 
 
+def require_tables(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Refuse a stored summary that no table can be made of.
+
+    Raises:
+        RunError: As said.
+    """
+    from amber_heads.tables import tables_of
+
+    try:
+        tables_of(summary)
+    # What another hand wrote may lack anything and hold anything anywhere, so none is listed.
+    except Exception as error:
+        raise RunError(
+            f"{folder / 'summary.json'}: is no run's summary ({error!r}); --overwrite makes it anew"
+        ) from None
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """One of a run directory's JSON files.
 
@@ -114,15 +132,17 @@ def read_json(path: Path) -> dict[str, Any]:
         RunError: It is missing, cut off, or not of this format or version.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_any_json(path)
     except FileNotFoundError:
         raise RunError(f"{path}: is missing; --overwrite makes the run anew") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise RunError(f"{path}: is cut off or damaged: {error}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RunError(f"{path}: is not of an amber run directory")
-    if content.get("format_version", 0) > FORMAT_VERSION:
-        raise RunError(f"{path}: was written by a newer amber (format {content['format_version']})")
+    version = content.get("format_version", 0)
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        newer = f"was written by a newer amber (format {str(version)[:40]})"
+        raise RunError(f"{path}: {newer}")
     return content
 
 
@@ -215,9 +235,17 @@ def write_run(folder: Path, config: Mapping[str, Any], content: Mapping[str, byt
 
 
 def _files(config: Mapping[str, Any]) -> dict[str, int]:
-    """Every file that a run wrote beside its config.json, and its size in bytes."""
+    """Every file that a run wrote beside its config.json, and its size in bytes.
+
+    Raises:
+        RunError: A name leads out of the run directory.
+    """
     files = config.get("files")
-    return dict(files) if isinstance(files, dict) else {}
+    found = dict(files) if isinstance(files, dict) else {}
+    for name in found:
+        if Path(name).name != name or "\0" in name:
+            raise RunError(f"config.json: {name[:80]!a} is no file of a run directory")
+    return found
 
 
 def _refuse_strangers(folder: Path, config: Mapping[str, Any]) -> None:

@@ -12,33 +12,56 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save
 
 from amber_cache.errors import RunError
+from amber_cache.store import parse_json, read_json
 from amber_heads.outputs import StoredOutputs
 from amber_heads.runs import Run, RunResult
+from amber_heads.tensor_files import open_tensors, require_header
 
 FORMAT = "amber-trained-1"
 
 _SMALL = ("training_loss", "validation_js", "expert_weights", "best_epoch")
 
+#: Every tensor of a run but its parameters, and how many axes it has; tests/NAME have three.
+_NUM_AXES = {
+    "training_loss": 1,
+    "validation_js": 2,
+    "expert_weights": 2,
+    "best_epoch": 1,
+    "validation": 3,
+}
+
+#: A run's tensors by name, and their shapes.
+Shapes = Mapping[str, tuple[int, ...]]
+
 
 class TrainedRuns:
-    """The finished runs of one kind of training, by name."""
+    """The finished runs of one kind of training, by name.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: May be missing.
+        fits: Whether a run can have tensors of these shapes; what can't be is trained again.
+    """
+
+    def __init__(
+        self, folder: Path, *, fits: Callable[[Run, Shapes], bool] = lambda run, shapes: True
+    ) -> None:
         self.folder = folder
+        self._fits = fits
         self._made: list[Path] = []
         self._look()
 
     def __contains__(self, run: Run) -> bool:
-        return run.name in self._place
+        shapes = self._shapes.get(run.name)
+        return run.name in self._place and (shapes is None or self._fits(run, shapes))
 
     def has_parameters(self, run: Run) -> bool:
         """Whether a run's parameters stand there too."""
@@ -61,14 +84,14 @@ class TrainedRuns:
     def result(self, run: Run) -> RunResult:
         """A run's result; its parameters and predictions are read when they are asked for."""
         path, _ = self._place[run.name]
-        with safe_open(path, framework="numpy") as file:
+        with self._errors(), open_tensors(path) as file:
             small = {key: np.asarray(file.get_tensor(f"{run.name}/{key}")) for key in _SMALL}
         return RunResult(run=run, outputs=StoredOutputs(path, run.name), **small)
 
     def drop_parameters(self) -> None:
         """Make the files smaller once nobody needs the parameters."""
         for path in sorted({path for path, has in self._place.values() if has}):
-            with safe_open(path, framework="numpy") as file:
+            with self._errors(), open_tensors(path) as file:
                 names = [n for n in file.keys() if not n.endswith("/parameters")]  # noqa: SIM118
                 tensors = {name: file.get_tensor(name) for name in names}
             runs = [name for name, (place, _) in self._place.items() if place == path]
@@ -82,10 +105,13 @@ class TrainedRuns:
     def plan(self, table: str) -> dict[str, Any] | None:
         """How a table that was begun here is laid out; None where it was not."""
         try:
-            plan = json.loads(self._plan_path(table).read_text(encoding="utf-8"))
+            plan = read_json(self._plan_path(table))
         except (OSError, ValueError):
             return None
-        return plan if isinstance(plan, dict) and plan.get("format") == FORMAT else None
+        is_plan = isinstance(plan, dict) and plan.get("format") == FORMAT
+        chunks = plan.get("chunks") if is_plan else None
+        is_plan = isinstance(chunks, list) and all(map(_is_names, chunks))
+        return plan if is_plan else None
 
     def forget(self, runs: Iterable[Run]) -> None:
         """Take runs as not there, so that they are trained again."""
@@ -122,6 +148,7 @@ class TrainedRuns:
 
     def _look(self) -> None:
         self._place: dict[str, tuple[Path, bool]] = {}
+        self._shapes: dict[str, Shapes] = {}
         for path in sorted(self.folder.glob("*.safetensors")) if self.folder.is_dir() else ():
             self._take_in(path)
 
@@ -148,24 +175,70 @@ class TrainedRuns:
             self._make_folder()
             _replace(path, save(whole, metadata=described))
         self._place |= {name: (path, has_parameters) for name in names}
+        for name in names:
+            self._shapes.pop(name, None)  # they are what training gave
 
     def _take_in(self, path: Path) -> None:
         """Look what a file holds; one that is damaged holds nothing."""
         try:
-            with safe_open(path, framework="numpy") as file:
+            require_header(path)
+            with open_tensors(path) as file:
                 described = file.metadata() or {}
                 if described.get("format") != FORMAT:
                     return
-                names = json.loads(described["runs"])
-        except (OSError, SafetensorError, ValueError, KeyError):
+                names = parse_json(described["runs"].encode())
+                has = described.get("parameters") == "True"
+                if not _is_names(names):
+                    return
+                shapes = _shapes(file, names, has_parameters=has)
+        except (OSError, ValueError, KeyError):
             return
-        has = described.get("parameters") == "True"
         for name in names:
             if not self._place.get(name, (path, False))[1]:
-                self._place[name] = (path, has)
+                self._place[name], self._shapes[name] = (path, has), shapes[name]
 
     def _errors(self) -> _Complaint:
         return _Complaint(self.folder)
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _shapes(file: Any, runs: Iterable[str], *, has_parameters: bool) -> dict[str, Shapes]:
+    """By run, its tensors and their shapes; no value is read.
+
+    Raises:
+        ValueError: One is missing, of another kind, or its axes do not agree with the others'.
+    """
+    tests: dict[str, list[str]] = {}
+    for name in file.keys():  # noqa: SIM118
+        run, parted, inner = name.partition("/")
+        if parted and inner.startswith("tests/"):
+            tests.setdefault(run, []).append(inner)
+    own = (*_NUM_AXES, *(["parameters"] if has_parameters else []))
+    found: dict[str, Shapes] = {}
+    for run in runs:
+        names = (*own, *tests.get(run, ()))
+        one = {name: _shape(file, f"{run}/{name}", _num_axes(name)) for name in names}
+        steps = (*one["training_loss"], *one["best_epoch"])  # (epoch, head)
+        if {one["validation_js"], one["expert_weights"]} != {steps} or not steps[0]:
+            raise ValueError(f"{run}: its tensors do not belong together")
+        found[run] = one
+    return found
+
+
+def _num_axes(name: str) -> int:
+    return 1 if name == "parameters" else _NUM_AXES.get(name, 3)
+
+
+def _shape(file: Any, name: str, num_axes: int) -> tuple[int, ...]:
+    part = file.get_slice(name)
+    kinds = ("I64",) if name.endswith("/best_epoch") else ("F32", "F64")
+    shape = tuple(part.get_shape())
+    if part.get_dtype() not in kinds or len(shape) != num_axes:
+        raise ValueError(f"{name}: is {part.get_dtype()} of {shape}")
+    return shape
 
 
 class _Complaint:
@@ -178,7 +251,7 @@ class _Complaint:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError | SafetensorError):
+        if isinstance(error, OSError | ValueError | SafetensorError):
             reason = getattr(error, "strerror", None) or error
             raise RunError(
                 f"{self._folder}: what was trained can't be kept there: {reason}; make room "

@@ -22,6 +22,7 @@ from amber_heads.combinations import Combinations
 from amber_heads.data import Dataset
 from amber_heads.folds import Fold
 from amber_heads.grid import make_table
+from amber_heads.heads import Architecture
 from amber_heads.material import Material
 from amber_heads.preparation import Prepared
 from amber_heads.processes import Processes
@@ -35,7 +36,7 @@ from amber_heads.settings import (
     heads_of,
     parse_seeds,
 )
-from amber_heads.trained import TrainedRuns
+from amber_heads.trained import Shapes, TrainedRuns
 
 Progress = Callable[[str, int, int], None]
 
@@ -149,10 +150,32 @@ def _combinations(prepared: Prepared, how: How, device: str) -> Combinations:
         )
 
     stores = {
-        encoders: TrainedRuns(how.place / KEPT / _name(prepared, dataset))
+        encoders: TrainedRuns(
+            how.place / KEPT / _name(prepared, dataset), fits=_fitting(prepared, dataset)
+        )
         for encoders, dataset in prepared.datasets.items()
     }
     return Combinations(prepared.datasets, stores, make)
+
+
+def _fitting(prepared: Prepared, dataset: Dataset) -> Callable[[Run, Shapes], bool]:
+    """Whether what is kept of a run can be a run's on these data."""
+    inputs = tuple((name, vectors.shape[1]) for name, vectors in dataset.inputs.items())
+
+    def fits(run: Run, shapes: Shapes) -> bool:
+        fold = prepared.folds[run.fold]
+        model = Architecture(inputs, run.settings.hidden, len(dataset.classes))
+        each = (len(model.heads), len(dataset.classes))
+        wanted: dict[str, tuple[int, ...]]
+        wanted = {f"tests/{name}": (len(part), *each) for name, part in fold.tests.items()}
+        wanted |= {"validation": (len(fold.validation), *each), "best_epoch": each[:1]}
+        wanted |= {"parameters": (model.num_parameters,)} if "parameters" in shapes else {}
+        tests = [name for name in shapes if name.startswith("tests/")]
+        return len(tests) == len(fold.tests) and all(
+            shapes.get(name) == shape for name, shape in wanted.items()
+        )
+
+    return fits
 
 
 def _results(

@@ -1,0 +1,57 @@
+"""Where an export goes: whole or not at all, and never over what somebody else put there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from amber_cache.errors import RunError
+from amber_cache.store import sync_folder
+from amber_heads.loaded import LoadedRun, load_run
+from amber_heads.tensor_files import require_header
+
+
+def load_for_export(folder: Path) -> LoadedRun:
+    """A run directory's models; its weights are looked at before they are opened.
+
+    Raises:
+        RunError: As `load_run`.
+    """
+    weights = folder / "model.safetensors"
+    if folder.is_dir():
+        try:
+            require_header(weights)
+        except (OSError, ValueError) as error:
+            raise RunError(f"{weights}: can't be read: {error}") from None
+    return load_run(folder)
+
+
+def write_export(path: Path, data: bytes, *, overwrite: bool) -> None:
+    """Write a file; one that holds the same bytes already stays as it is.
+
+    Raises:
+        RunError: Something else stands there, or it can't be written; nothing has changed then.
+    """
+    if path.is_dir() or (path.exists() and not path.is_file()):
+        raise RunError(f"{path}: is no file that could be written; name another")
+    if path.exists() and not overwrite:
+        if path.stat().st_size == len(data) and path.read_bytes() == data:
+            return
+        raise RunError(f"{path}: is there already and not the same; --overwrite replaces it")
+    target = Path(os.path.realpath(path))
+    partial = target.with_name(f".{target.name}.partial-{secrets.token_hex(4)}")
+    try:
+        with partial.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise RunError(
+            f"{path}: can't be written: {error.strerror or error}; it needs {len(data) / 1e6:.1f} "
+            "MB. Nothing has changed; make room or name another place"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
