@@ -55,6 +55,20 @@ def f1_per_class(
     return np.asarray(np.divide(2 * hits, chosen, out=np.zeros(len(hits)), where=chosen > 0))
 
 
+def confidence_bins(
+    confidence: Float[np.ndarray, "*batch"], *, num_bins: int
+) -> Int[np.ndarray, "*batch"]:
+    """The number of each probability's bin: of equal width over (0, 1], closed above.
+
+    The first holds 0 too.
+
+    >>> confidence_bins(np.array([0.0, 0.2, 0.21, 1.0]), num_bins=5)
+    array([0, 0, 1, 4])
+    """
+    inner_edges = np.linspace(0, 1, num_bins + 1)[1:-1]
+    return np.asarray(np.searchsorted(inner_edges, confidence, side="left"))
+
+
 def calibration_error(
     confidence: Float[np.ndarray, " utterance"],
     outcome: Bool[np.ndarray, " utterance"] | Float[np.ndarray, " utterance"],
@@ -73,7 +87,6 @@ def calibration_error(
     >>> calibration_error(np.array([0.9, 0.9]), np.array([True, False]), num_bins=5)
     0.4
     """
-    inner_edges = np.linspace(0, 1, num_bins + 1)[1:-1]
-    bins = np.searchsorted(inner_edges, confidence, side="left")
+    bins = confidence_bins(confidence, num_bins=num_bins)
     gaps = np.bincount(bins, weights=confidence - outcome)
     return float(np.abs(gaps).sum() / len(confidence))

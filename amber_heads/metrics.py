@@ -38,6 +38,7 @@ __all__ = [
     "METRICS",
     "Metric",
     "bc_per_utterance",
+    "check_rows",
     "entropy_per_utterance",
     "evaluate",
     "js_per_utterance",
@@ -125,7 +126,7 @@ def evaluate(target: Values, prediction: Values) -> dict[str, float]:
     >>> [scores[name] for name in HEADLINE], scores["n_ties"]
     ([0.0, 1.0, 1.0, 0.6666666666666666, 1.0, 1.0], 1.0)
     """
-    y, p = _check_rows(target, prediction)
+    y, p = check_rows(target, prediction)
     js = js_per_utterance(y, p)
     values = {
         "js": js.mean(),
@@ -183,8 +184,12 @@ def _determination(
     return float(1 - ((y - p) ** 2).sum() / total)
 
 
-def _check_rows(target: Values, prediction: Values) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float64 rows that sum to one exactly, or the first thing that is wrong with them."""
+def check_rows(target: Values, prediction: Values) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64 rows that sum to one exactly, (utterance, class) each.
+
+    Raises:
+        ValueError: As `evaluate` says.
+    """
     y, p = to_float64(target), to_float64(prediction)
     if y.shape != p.shape or y.ndim != 2 or len(y) < 1 or y.shape[1] < 2:
         raise ValueError(

@@ -1,63 +1,63 @@
-"""From a run's summary to the tables that are printed and stored: text, Markdown, CSV, LaTeX.
+"""From a run's summary to the tables that are printed and stored.
 
-A table is plain cells with a title and notes; how it looks is decided here alone. Figures are
-mean +- standard deviation over seeds, on test; floors stand below the models.
+Figures are mean +- standard deviation over seeds, on test; floors stand below the models. How a
+table looks is rendering.py's.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-from amber_heads.leakage_words import leakage_name
-from amber_heads.metrics import HEADLINE, METRICS
+from amber_heads.comparison_tables import comparison_tables
+from amber_heads.rendering import Table, to_csv, to_latex, to_markdown, to_rich
+from amber_heads.table_words import (
+    AXIS_NAMES,
+    F1_NOTE,
+    SHOWN,
+    column_names,
+    counted,
+    data_notes,
+    figure,
+    figures_of,
+    floor_rows,
+    heading,
+    heading_mark,
+    setting_text,
+)
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-#: What the main table shows: the paper's six, and what its F1 column probably is.
-SHOWN = (*HEADLINE, "f1_multilabel")
-
-_NAMES = {"js": "JS", "bc": "BC", "r2": "R2", "f1": "F1", "wf1": "W-F1", "acc": "ACC"}
-_AXES = {"lambda_mai": "lambda_MAI", "lambda_rai": "lambda_RAI", "expert_loss": "expert loss"}
-_ARROWS = {"min": " ↓", "max": " ↑", "": ""}
-
-#: What parts two columns in a terminal.
-_GAP = 3
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells as text, under a title, with notes below.
-
-    Attributes:
-        num_keys: Columns at the left that say what a row is; all others are figures.
-        emphasis: Rows to be set in bold.
-        breaks: Rows that a rule stands before.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
-    num_keys: int = 1
-    emphasis: frozenset[int] = frozenset()
-    breaks: frozenset[int] = frozenset()
+__all__ = [
+    "SHOWN",
+    "Table",
+    "figure",
+    "grid_table",
+    "heading_mark",
+    "results_table",
+    "tables_of",
+    "to_csv",
+    "to_latex",
+    "to_markdown",
+    "to_rich",
+]
 
 
 def tables_of(summary: Mapping[str, Any]) -> dict[str, Table]:
     """Every table of a run by the name of its files, which a corpus's words can't lead astray."""
-    tables = {}
+    tables: dict[str, Table] = {}
     for number, test in enumerate(summary["test_sets"], start=1):
         plain = re.sub(r"[^a-z0-9]+", "-", test).strip("-")
         suffix = "" if len(summary["test_sets"]) == 1 else f"_{number}-{plain}".rstrip("-")
-        tables[f"table{suffix}"] = results_table(summary, test)
-        if _is_search(summary):
-            tables[f"grid{suffix}"] = grid_table(summary, test)
+        tables |= {f"{name}{suffix}": one for name, one in _tables_of(summary, test).items()}
+    return tables
+
+
+def _tables_of(summary: Mapping[str, Any], test: str) -> dict[str, Table]:
+    if summary.get("command") == "compare":
+        return comparison_tables(summary, test)
+    tables = {"table": results_table(summary, test)}
+    if _is_search(summary):
+        tables["grid"] = grid_table(summary, test)
     return tables
 
 
@@ -66,22 +66,22 @@ def results_table(summary: Mapping[str, Any], test: str = "test") -> Table:
     selected = summary["selected"]
     marked = set(selected["read_at_another_head"])
     rows = [
-        (head + "*" * (head in marked), *_figures(by_test[test]))
+        (head + "*" * (head in marked), *figures_of(by_test[test]))
         for head, by_test in selected["heads"].items()
     ]
     judged = {list(selected["heads"]).index(head) for head in selected["judged_by"]}
     breaks = {len(rows), len(rows) + len(summary["floors"])}
-    rows += _floor_rows(summary, test)
+    rows += floor_rows(summary, test)
     if len(summary["folds"]) > 1:
         rows += [
-            (f"{head}, over folds", *_figures(by_test[test], over="fold_"))
+            (f"{head}, over folds", *figures_of(by_test[test], over="fold_"))
             for head, by_test in selected["heads"].items()
         ]
     return Table(
-        title=_heading(summary, "Results" + " as selected" * _is_search(summary), test),
-        columns=("head", *_columns(SHOWN)),
+        title=heading(summary, "Results" + " as selected" * _is_search(summary), test),
+        columns=("head", *column_names(SHOWN)),
         rows=tuple(rows),
-        notes=(*_system_notes(summary), *_notes(summary)),
+        notes=(*_system_notes(summary), *data_notes(summary), F1_NOTE),
         emphasis=frozenset(judged),
         breaks=frozenset(breaks),
     )
@@ -93,150 +93,27 @@ def grid_table(summary: Mapping[str, Any], test: str = "test") -> Table:
     cells = summary["configurations"]
     rows = [
         (
-            *(_setting(one["settings"][name]) for name in axes),
+            *(setting_text(one["settings"][name]) for name in axes),
             _selected_mark(one, summary),
-            *_figures(one["heads"][one["judged_by"]][test]),
+            *figures_of(one["heads"][one["judged_by"]][test]),
         )
         for one in cells
     ]
     blank = [""] * len(axes)
-    rows.append(("as selected", *blank, *_figures(summary["selected"]["judged"][test])))
-    rows += [(name, *blank, *figures) for name, *figures in _floor_rows(summary, test)]
+    rows.append(("as selected", *blank, *figures_of(summary["selected"]["judged"][test])))
+    rows += [(name, *blank, *figures) for name, *figures in floor_rows(summary, test)]
     return Table(
-        title=_heading(summary, "Hyper-parameters", test),
+        title=heading(summary, "Hyper-parameters", test),
         columns=(
-            *(_AXES.get(name, name.replace("_encoder", " encoder")) for name in axes),
+            *(AXIS_NAMES.get(name, name.replace("_encoder", " encoder")) for name in axes),
             "selected",
-            *_columns(SHOWN),
+            *column_names(SHOWN),
         ),
         rows=tuple(rows),
-        notes=(*_grid_notes(summary), *_notes(summary)),
+        notes=(*_grid_notes(summary), *data_notes(summary), F1_NOTE),
         num_keys=len(axes) + 1,
         emphasis=frozenset(i for i, one in enumerate(cells) if one["selected_in_folds"]),
         breaks=frozenset({len(cells), len(cells) + 1}),
-    )
-
-
-def to_rich(table: Table, *, width: int | None = None) -> RenderableType:
-    """For the terminal; where it is narrower than the table, the figures stand in blocks."""
-    from rich.console import Group
-    from rich.text import Text
-
-    blocks = [_rich_block(table, block) for block in _blocks(table, width)]
-    title = Text(_shown(table.title), style="bold")
-    notes = [Text(_shown(note), style="dim") for note in table.notes]
-    return Group(Text(), title, *blocks, *notes)
-
-
-def to_csv(table: Table) -> str:
-    """Comma-separated: the header and the rows."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows(table.rows)
-    return text.getvalue()
-
-
-def to_markdown(table: Table) -> str:
-    """A pipe table under its title, notes below."""
-    lines = [f"**{_md(table.title)}**", "", _pipes(table.columns)]
-    lines.append(f"|{_sides(table, '---|', '---:|')}")
-    for number, row in enumerate(table.rows):
-        cells = [_md(cell) for cell in row]
-        bold = number in table.emphasis
-        lines.append(_pipes([f"**{cell}**" if bold and cell else cell for cell in cells]))
-    return "\n".join([*lines, "", *(f"{_md(note)}  " for note in table.notes), ""])
-
-
-def to_latex(table: Table) -> str:
-    """A booktabs table that compiles as it is (needs the package booktabs)."""
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{_tex(table.title)}}}",
-        rf"\begin{{tabular}}{{{_sides(table, 'l', 'r')}}}",
-        r"\toprule",
-        " & ".join(map(_tex, table.columns)) + r" \\",
-        r"\midrule",
-    ]
-    for number, row in enumerate(table.rows):
-        if number in table.breaks:
-            lines.append(r"\midrule")
-        cells = [_tex(cell) for cell in row]
-        bold = number in table.emphasis
-        lines.append(" & ".join(rf"\textbf{{{c}}}" if bold and c else c for c in cells) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"\par\smallskip\footnotesize {_tex(note)}" for note in table.notes]
-    return "\n".join([*lines, r"\end{table}", ""])
-
-
-def _blocks(table: Table, width: int | None) -> list[list[int]]:
-    """Columns that fit side by side, the keys first in each block."""
-    from rich.cells import cell_len
-
-    keys, figures = list(range(table.num_keys)), range(table.num_keys, len(table.columns))
-    size = [
-        max(cell_len(_shown(row[column])) for row in (table.columns, *table.rows)) + _GAP
-        for column in range(len(table.columns))
-    ]
-    blocks = [list(keys)]
-    for column in figures:
-        full = width is not None and sum(size[one] for one in [*blocks[-1], column]) > width
-        if full and len(blocks[-1]) > len(keys):
-            blocks.append(list(keys))
-        blocks[-1].append(column)
-    return blocks
-
-
-def _rich_block(table: Table, columns: Sequence[int]) -> RenderableType:
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        side: Any = "right" if column >= table.num_keys else "left"
-        shown.add_column(Text(_shown(table.columns[column])), justify=side, no_wrap=True)
-    for number, row in enumerate(table.rows):
-        if number in table.breaks:
-            shown.add_section()
-        style = "bold" if number in table.emphasis else None
-        shown.add_row(*(Text(_shown(row[column])) for column in columns), style=style)
-    return shown
-
-
-def _floor_rows(summary: Mapping[str, Any], test: str) -> list[tuple[str, ...]]:
-    return [(name, *_figures(by_test[test])) for name, by_test in summary["floors"].items()]
-
-
-def _figures(metrics: Mapping[str, Any], *, over: str = "") -> list[str]:
-    return [figure(metrics[name][f"{over}mean"], metrics[name][f"{over}std"]) for name in SHOWN]
-
-
-def figure(mean: float | None, std: float | None) -> str:
-    """Mean and standard deviation to three places; a dash where there is no figure."""
-    if mean is None or mean != mean:
-        return "-"
-    return f"{mean:.3f}" if std is None or std != std else f"{mean:.3f} ± {std:.3f}"
-
-
-def _columns(names: Sequence[str]) -> list[str]:
-    return [_NAMES.get(name, name) + _ARROWS[METRICS[name].direction] for name in names]
-
-
-def heading_mark(corpus: str) -> str:
-    """What every table of the demo corpus is headed; nothing for any other."""
-    return "SYNTHETIC DEMO: " if corpus == "demo" else ""
-
-
-def _heading(summary: Mapping[str, Any], title: str, test: str) -> str:
-    corpus = summary["corpus"] or "a corpus without a name"
-    encoders = ", ".join(f"{key}={_either(one)}" for key, one in summary["encoders"].items())
-    losses = dict.fromkeys(one["settings"]["loss"] for one in summary["configurations"])
-    which = f", {test}" if len(summary["test_sets"]) > 1 else ""
-    return (
-        f"{heading_mark(summary['corpus'])}{title} on {corpus}{which} ({encoders}), "
-        f"{' and '.join(losses)}"
     )
 
 
@@ -310,48 +187,13 @@ def _rule(summary: Mapping[str, Any]) -> str:
 
 def _amber2_settings(settings: Mapping[str, Any]) -> str:
     told = [
-        f"{_AXES.get(name, name)} {_setting(settings[name])}"
+        f"{AXIS_NAMES.get(name, name)} {setting_text(settings[name])}"
         for name in ("student", "kappa", "lambda_rai", "lambda_mai", "expert_loss")
         if settings[name] is not None
     ]
     if settings.get("smoothing"):
-        told.append(f"label smoothing {_setting(settings['smoothing'])}")
+        told.append(f"label smoothing {setting_text(settings['smoothing'])}")
     return f"{settings['loss']}: {', '.join(told)}." if told else ""
-
-
-def _notes(summary: Mapping[str, Any]) -> tuple[str, ...]:
-    seeds, folds = len(summary["seeds"]), len(summary["folds"])
-    spread = "mean ± std over seeds" if seeds > 1 else "one seed has no standard deviation"
-    used = summary["utterances"]["used"]
-    notes = [f"{used} utterances, {_counted(folds, 'fold')}, {_counted(seeds, 'seed')}; {spread}."]
-    if left_out := summary["utterances"]["left_out"]:
-        listed = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
-        notes.append(f"Left out: {listed}.")
-    if len(summary["classes"]) == 2:
-        notes.append("R2 is not printed: with two classes it is always 1 or 0.")
-    notes.append("f1_multilabel is probably what the paper's F1 column holds.")
-    for column, found in summary["leakage"].items():
-        shared = _counted(found["test_utterances"], "test utterance")
-        if found["test_utterances"]:
-            notes.append(f"Leakage: training has the {leakage_name(column)} of {shared} too.")
-    notes += [f"{one}." for one in (*summary.get("notes", ()), *summary.get("warnings", ()))]
-    if diverged := len(summary["diverged_runs"]):
-        notes.append(f"{_counted(diverged, 'run')} diverged: their figures are missing.")
-    return tuple(notes)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
-
-
-def _either(names: str | Sequence[str]) -> str:
-    return names if isinstance(names, str) else " or ".join(names)
-
-
-def _setting(value: object) -> str:
-    if value is None:
-        return "-"
-    return format(value, "g") if isinstance(value, float) else str(value)
 
 
 def _varies(summary: Mapping[str, Any], name: str) -> bool:
@@ -360,41 +202,4 @@ def _varies(summary: Mapping[str, Any], name: str) -> bool:
 
 def _selected_mark(one: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     chosen, folds = len(one["selected_in_folds"]), len(summary["folds"])
-    return f"{chosen} of {_counted(folds, 'fold')}" if chosen else ""
-
-
-def _shown(text: str) -> str:
-    """With what is not printable written out: a terminal would act on it."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
-
-
-def _sides(table: Table, left: str, right: str) -> str:
-    return left * table.num_keys + right * (len(table.columns) - table.num_keys)
-
-
-def _pipes(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _md(text: str) -> str:
-    escaped = _shown(" ".join(text.split())).replace("\\", "\\\\")
-    for character in "|*_`<>[]&~$":
-        escaped = escaped.replace(character, "\\" + character)
-    return escaped
-
-
-def _tex(text: str) -> str:
-    special = {
-        "\\": r"\textbackslash{}",
-        "±": r"$\pm$",
-        "↓": r"$\downarrow$",
-        "↑": r"$\uparrow$",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "|": r"\textbar{}",
-        **{character: "\\" + character for character in "&%$#_{}"},
-    }
-    shown = _shown(" ".join(text.split()))
-    return "".join(special.get(character, character) for character in shown)
+    return f"{chosen} of {counted(folds, 'fold')}" if chosen else ""

@@ -1,0 +1,175 @@
+"""What a table of systems shows of each: figures over seeds, from a summary or from predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from amber_heads.ensembles import seed_ensemble
+from amber_heads.evidence import Evidence, System
+from amber_heads.floors import FLOORS
+from amber_heads.metrics import METRICS
+from amber_heads.summary import measure
+from amber_heads.systems import systems_of
+
+Kind = Literal["system", "ensemble", "floor"]
+
+#: Mean and standard deviation over seeds, by metric; NaN where there is none.
+Figures = Mapping[str, tuple[float, float]]
+
+ENSEMBLE = "seed ensemble"
+
+NONE = float("nan")
+
+#: How many stars a Holm-adjusted p earns.
+STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One row of a table.
+
+    Attributes:
+        head: "" where the system has none.
+        paper: The system of the paper's tables that it stands for; "" for none.
+        is_judged: The system is compared by this head.
+        is_expert: The head was read at another head's best epoch.
+        p: Holm's, of the difference to the reference in js; NaN where there was no test.
+    """
+
+    name: str
+    head: str
+    kind: Kind
+    figures: Figures
+    paper: str = ""
+    is_judged: bool = True
+    is_expert: bool = False
+    p: float = NONE
+
+
+def scores_of_summary(summary: Mapping[str, Any], test: str) -> list[Scored]:
+    """What a comparison's summary.json says: systems, their seed ensembles, floors."""
+    papers = {name: one.paper for name, one in systems_of(()).items()}
+    tested = summary["differences"][test]
+    rows = [
+        Scored(
+            name=name,
+            head=head,
+            kind=kind,
+            figures=_told(by_test[test]),
+            paper=papers.get(name, ""),
+            is_judged=head == system["judged_by"],
+            is_expert=head in system["read_at_another_head"],
+            p=_number(tested.get(name, {}).get("p_adjusted")) if kind == "system" else NONE,
+        )
+        for kind, key in _KINDS
+        for name, system in summary["systems"].items()
+        for head, by_test in system[key].items()
+    ]
+    return rows + _floors(summary, test)
+
+
+def scores_of_evidence(evidence: Evidence, test: str) -> list[Scored]:
+    """The same from predictions, of whichever runs; without tests, which are the report's."""
+    part = evidence.of_test_set(test)
+    systems = [one for one in part.systems if one.name not in FLOORS]
+    rows = [
+        Scored(
+            name=one.name,
+            head=one.head,
+            kind=kind,
+            figures=_measured(part.target, one.test if kind == "system" else _mean_seed(one.test)),
+            paper=_paper(one, evidence),
+            is_judged=_is_judged(one, evidence),
+            is_expert=_is_expert(one, evidence),
+        )
+        for kind, _ in _KINDS
+        for one in systems
+    ]
+    return rows + _floors(next(iter(evidence.summaries.values())), test)
+
+
+def stars(p: float | None) -> str:
+    """How far a p-value is below 0.05; nothing where there is none."""
+    return "" if p is None else next((mark for bound, mark in STARS if p < bound), "")
+
+
+def best_cells(rows: Sequence[Scored], metrics: Iterable[str]) -> set[tuple[int, int]]:
+    """Which rows are best by which metric: (row, metric's number), equals to three places too."""
+    best = set()
+    for column, metric in enumerate(metrics):
+        sign = -1 if METRICS[metric].direction == "min" else 1
+        means = [sign * round(one.figures[metric][0], 3) for one in rows]
+        known = [mean for mean in means if mean == mean]
+        best |= {(row, column) for row, mean in enumerate(means) if known and mean == max(known)}
+    return best
+
+
+_KINDS: tuple[tuple[Kind, str], ...] = (("system", "heads"), ("ensemble", "ensemble"))
+
+
+def _floors(summary: Mapping[str, Any], test: str) -> list[Scored]:
+    return [
+        Scored(name=name, head="", kind="floor", figures=_told(by_test[test]))
+        for name, by_test in summary["floors"].items()
+    ]
+
+
+def _told(metrics: Mapping[str, Mapping[str, Any]]) -> Figures:
+    return {
+        name: (_number(metrics[name]["mean"]), _number(metrics[name]["std"])) for name in METRICS
+    }
+
+
+def _number(value: float | None) -> float:
+    return NONE if value is None else float(value)
+
+
+def _mean_seed(
+    test: Float[np.ndarray, "seed utterance class"],
+) -> Float[np.ndarray, "1 utterance class"]:
+    return seed_ensemble(test)[None]
+
+
+def _measured(
+    target: Float[np.ndarray, "utterance class"],
+    test: Float[np.ndarray, "seed utterance class"],
+) -> Figures:
+    by_seed = [measure(target, one) for one in test]
+    found = {}
+    for name in METRICS:
+        values = [one[name] for one in by_seed]
+        std = float(np.std(values, ddof=1)) if len(values) > 1 else NONE
+        found[name] = (float(np.mean(values)), std)
+    return found
+
+
+def _paper(system: System, evidence: Evidence) -> str:
+    """By name in a comparison, whose variants share their losses; else by loss."""
+    if _command(system, evidence) == "compare":
+        found = systems_of(()).get(system.name)
+        return "" if found is None else found.paper
+    losses = {one["loss"] for one in system.settings}
+    return next(iter(losses)) if losses in ({"cb-ce"}, {"amber2"}) else ""
+
+
+def _command(system: System, evidence: Evidence) -> str:
+    return str(evidence.configs[system.run].get("command"))
+
+
+def _is_judged(system: System, evidence: Evidence) -> bool:
+    summary = evidence.summaries[system.run]
+    if _command(system, evidence) == "compare":
+        return bool(summary["systems"][system.name]["judged_by"] == system.head)
+    return system.head in summary["selected"]["judged_by"]
+
+
+def _is_expert(system: System, evidence: Evidence) -> bool:
+    summary = evidence.summaries[system.run]
+    is_comparison = _command(system, evidence) == "compare"
+    where = summary["systems"][system.name] if is_comparison else summary["selected"]
+    return system.head in where["read_at_another_head"]

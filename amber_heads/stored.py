@@ -1,0 +1,138 @@
+"""One run directory as it stands on the disk: configuration, summary, rows and predictions.
+
+Nothing is compared with another run here, and nothing computed: that is `evidence`'s part.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from jaxtyping import Float, Int
+
+from amber_cache.errors import RunError
+from amber_heads.results import read_json
+
+Row = Mapping[str, str]
+
+#: What a report reads of a run directory, beside config.json. Weights may be gone.
+_NEEDED = ("summary.json", "predictions.h5")
+_WELCOME = ("runs.csv", "curves.csv")
+
+_TEXTS = ("id", "speaker", "dialogue", "session")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRun:
+    """What a run directory holds; all utterances, also those that no fold tests.
+
+    Attributes:
+        heads: "fusion", or "SYSTEM/HEAD" where one directory holds several systems.
+        texts: By "id", "speaker", "dialogue", "session" and "test_set": (N,) str.
+        fold: (N,) number of the fold that tests an utterance, -1 for none.
+        test: (S, H, N, C).
+        validation: (F, S, H, N, C), NaN outside a fold's validation part; None: not kept.
+        runs: Rows of runs.csv, as text; empty where that is missing. Likewise `curves`.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    classes: tuple[str, ...]
+    heads: tuple[str, ...]
+    seeds: tuple[int, ...]
+    texts: Mapping[str, np.ndarray]
+    fold: Int[np.ndarray, " utterance"]
+    target: Float[np.ndarray, "utterance class"]
+    votes: Float[np.ndarray, "utterance class"]
+    test: np.ndarray
+    validation: np.ndarray | None
+    runs: tuple[Row, ...]
+    curves: tuple[Row, ...]
+
+    @property
+    def tested(self) -> np.ndarray:
+        """(N,) bool: some fold tests it."""
+        return np.asarray(self.fold >= 0)
+
+
+def read_run(path: Path) -> StoredRun:
+    """Read a run directory.
+
+    Raises:
+        RunError: It has no predictions, is cut off, or was written by a newer amber.
+    """
+    config = read_json(path / "config.json")
+    sizes = config.get("files") or {}
+    for name in _NEEDED:
+        _refuse_cut_off(path / name, sizes.get(name))
+    summary = read_json(path / "summary.json")
+    rows = {name: _rows(path / name, sizes.get(name)) for name in _WELCOME}
+    try:
+        with h5py.File(path / "predictions.h5", "r") as file:
+            return StoredRun(
+                path=path,
+                config=config,
+                summary=summary,
+                **_arrays(file),
+                runs=rows["runs.csv"],
+                curves=rows["curves.csv"],
+            )
+    except (OSError, KeyError, ValueError) as error:
+        raise RunError(f"{path}/predictions.h5: can't be read: {error}") from None
+
+
+def training_means(run: StoredRun) -> Float[np.ndarray, "utterance class"]:
+    """Row by row, the mean soft label of its fold's training part; NaN where no fold tests it.
+
+    Training is what a fold neither tests nor validates on, so that predictions of the validation
+    parts are needed: without them it is what the fold does not test.
+    """
+    means = np.full(run.target.shape, np.nan)
+    for number in range(int(run.fold.max(initial=-1)) + 1):
+        train = run.fold != number
+        if run.validation is not None:
+            train &= np.isnan(run.validation[number]).all(axis=(0, 1, 3))
+        if train.any():
+            means[run.fold == number] = run.target[train].mean(axis=0)
+    return means
+
+
+def _arrays(file: h5py.File) -> dict[str, Any]:
+    texts = {name: file[name].asstr()[:].astype(str) for name in _TEXTS}
+    fold = file["fold"][:]
+    named = file["test_set"].asstr()[:].astype(str) if "test_set" in file else None
+    texts["test_set"] = np.where(fold >= 0, "test", "") if named is None else named
+    return {
+        "classes": tuple(map(str, file.attrs["classes"])),
+        "heads": tuple(map(str, file.attrs["heads"])),
+        "seeds": tuple(map(int, file.attrs["seeds"])),
+        "texts": texts,
+        "fold": fold.astype(np.int64),
+        "target": file["target"][:].astype(np.float64),
+        "votes": file["votes"][:].astype(np.float64),
+        "test": file["test"][:],
+        "validation": file["validation"][:] if "validation" in file else None,
+    }
+
+
+def _refuse_cut_off(path: Path, size: int | None) -> None:
+    if not path.is_file():
+        raise RunError(f"{path.parent}: has no {path.name}; run its command again with --overwrite")
+    if size is not None and path.stat().st_size != size:
+        raise RunError(
+            f"{path.parent}: its {path.name} has {path.stat().st_size} bytes of {size}; run its "
+            "command again with --overwrite"
+        )
+
+
+def _rows(path: Path, size: int | None) -> tuple[Row, ...]:
+    if not path.is_file() or size not in (None, path.stat().st_size):
+        return ()
+    with path.open(encoding="utf-8", newline="") as file:
+        return tuple(csv.DictReader(file))
