@@ -499,6 +499,64 @@ def eval_(
         print(f"Results: {found.folder}")
 
 
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run directories")],
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="the report's folder [default: runs/report-HASH]")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option("--reference", help="what differences are to [default: cb-ce]")
+    ] = None,
+    name: Annotated[
+        list[str] | None, typer.Option("--name", metavar="NAME=RUN", help="call a run NAME")
+    ] = None,
+    clusters: Annotated[
+        str | None, typer.Option("--clusters", help="speaker, dialogue or session, for the tests")
+    ] = None,
+    levels: Annotated[
+        str | None, typer.Option("--levels", help="quantiles, or how many, of the raters' entropy")
+    ] = None,
+    with_text: Annotated[
+        bool, typer.Option("--with-text", help="transcripts, from --cache")
+    ] = False,
+    with_audio: Annotated[bool, typer.Option("--with-audio", help="sound, from --root")] = False,
+    cache: Annotated[
+        Path, typer.Option("--cache", help="what the runs were trained on")
+    ] = DEMO_CACHE,
+    root: Annotated[
+        Path, typer.Option("--root", help="the corpus's folder, for --with-audio")
+    ] = Path("data/demo"),
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make one page of run directories: tables, tests, figures, utterances, and the protocol."""
+    from amber_heads.report import make_report
+    from amber_heads.reporting.contents import ReportConfig, parse_levels, parse_names
+
+    config = ReportConfig(
+        runs=tuple(runs),
+        names=parse_names(name or (), runs),
+        reference=reference,
+        clusters=clusters,
+        levels=parse_levels(levels),
+        with_text=with_text,
+        with_audio=with_audio,
+        cache=cache,
+        root=root,
+    )
+    with show_progress(quiet=quiet or json) as progress:
+        made = make_report(config, out=out, progress=progress)
+    if json:
+        _print_json(made.as_json())
+        return
+    _say(made.warnings, quiet=quiet)
+    for table in made.tables:
+        _print_table(table)
+    print(f"Report: {made.folder / 'report.html'}")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; trouble from outside is one line on stderr.
 

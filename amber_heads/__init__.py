@@ -96,6 +96,11 @@ import only those above them. `amber_heads.load(run)` alone can be called at onc
     overview    what is in a corpus or a cache; vote_statistics and vote_agreement count its votes,
                 overview_contents the rest, overview_leakage what its folds would leak
     plots       an overview as figures
+    stored      one run directory, read; system_names what its systems are called
+    same_data   whether runs can be paired
+    evidence    several runs as one body of predictions
+    reporting   evidence -> what a report says, a package of its own
+    report      all of that in one folder
 """
 
 from __future__ import annotations

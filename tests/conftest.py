@@ -52,3 +52,32 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small_run(place / "cache.h5", place / "js", "--loss", "js")
     small_run(place / "cache.h5", place / "amber2")
     return place
+
+
+@pytest.fixture(scope="session")
+def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report, transcripts included, of a corpus whose every word is an attack; read only."""
+    from tests.hostile import hostile_cache, hostile_run
+
+    folder = tmp_path_factory.mktemp("hostile")
+    hostile_run(folder / "run")
+    hostile_cache(folder / "cache.h5")
+    finished = amber(
+        "report", "run", "--out", "report", "--with-text", "--cache", "cache.h5", cwd=folder
+    )
+    assert finished.status == 0, finished.err
+    return folder / "report"
+
+
+@pytest.fixture(scope="session")
+def trained_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A CB-CE fit and an AmbER2 grid, both small; read only."""
+    from tests.small_caches import small_cache
+
+    folder = tmp_path_factory.mktemp("trained")
+    small_cache(folder / "cache.h5")
+    few = ("--cache", "cache.h5", "--seeds", "2", "--epochs", "2", "--hidden", "8", "--quiet")
+    for command in (("fit", "--loss", "cb-ce"), ("grid", "--grid", "kappa=2,4")):
+        finished = amber(*command, *few, cwd=folder)
+        assert finished.status == 0, finished.err
+    return sorted(one for one in (folder / "runs").iterdir() if one.name != ".trained")

@@ -1,0 +1,141 @@
+"""Tables of differences: to the reference, in all metrics, and the gain over CB-CE taken apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from amber_heads.reporting.differences import LEVEL, PRIMARY, Compared, smallest_p
+from amber_heads.reporting.parts import Part
+from amber_heads.reporting.score_tables import metric_name
+from amber_heads.tables import Table
+
+
+def difference_tables(part: Part, *, mark: str) -> dict[str, Table]:
+    """The primary metric in full, and all six at a glance."""
+    found = part.compared.get(PRIMARY)
+    if not found:
+        return {}
+    return {
+        "differences": _full_table(part, found, mark=mark),
+        "differences-all-metrics": _glance_table(part, mark=mark),
+    }
+
+
+def anatomy_tables(
+    summaries: Sequence[Mapping[str, Any]], test_set: str, *, mark: str
+) -> dict[str, Table]:
+    """The gain over CB-CE taken apart, where a comparison's summary tells it."""
+    for summary in summaries:
+        found = (summary.get("anatomy") or {}).get(test_set) or {}
+        steps = [*(found.get("steps") or ()), *([found["whole"]] if found.get("whole") else ())]
+        if steps:
+            return {
+                "anatomy": Table(
+                    title=f"{mark}Anatomy of the gain over CB-CE in JS",
+                    columns=("what changes", "from", "to", "difference in JS", "95% interval", "p"),
+                    rows=tuple(_anatomy_row(one) for one in steps),
+                    notes=("Below zero is better. The steps add up to the whole.",),
+                    num_keys=3,
+                    breaks=frozenset({len(steps) - 1} if found.get("whole") else ()),
+                )
+            }
+    return {}
+
+
+def _full_table(part: Part, found: Sequence[Compared], *, mark: str) -> Table:
+    return Table(
+        title=f"{mark}Differences in {metric_name(PRIMARY)}{which(part)}",
+        columns=(
+            "system", "less", "difference", "95% interval", "p", "p, Holm", "effect size",
+            "clusters", "smallest p",
+        ),
+        rows=tuple(_difference_row(one) for one in found),
+        notes=tuple(_test_notes(part, found)),
+        num_keys=2,
+        marks={(row, 2): "*" for row, one in enumerate(found) if one.is_significant},
+    )  # fmt: skip
+
+
+def _difference_row(one: Compared) -> tuple[str, ...]:
+    d = one.difference
+    return (
+        one.label,
+        one.reference,
+        _signed(d.mean),
+        "-" if math.isnan(d.low) else f"[{d.low:+.3f}, {d.high:+.3f}]",
+        p_value(d.p),
+        p_value(d.p_adjusted),
+        "-" if math.isnan(d.effect_size) else f"{d.effect_size:+.2f}",
+        str(d.num_clusters),
+        p_value(d.smallest_p),
+    )
+
+
+def _glance_table(part: Part, *, mark: str) -> Table:
+    metrics = list(part.compared)
+    rows: list[tuple[str, ...]] = []
+    marks: dict[tuple[int, int], str] = {}
+    for number, one in enumerate(part.compared[PRIMARY]):
+        across = [part.compared[metric][number] for metric in metrics]
+        rows.append((one.label, one.reference, *(_signed(c.difference.mean) for c in across)))
+        marks |= {(number, 2 + i): "*" for i, c in enumerate(across) if c.is_significant}
+    return Table(
+        title=f"{mark}Differences in all metrics{which(part)}",
+        columns=("system", "less", *map(metric_name, metrics)),
+        rows=tuple(rows),
+        notes=(f"*: Holm's p below {LEVEL}, each metric a family of its own; JS is primary.",),
+        num_keys=2,
+        marks=marks,
+    )
+
+
+def _test_notes(part: Part, found: Sequence[Compared]) -> list[str]:
+    clusters, least = part.clusters, smallest_p(found)
+    notes = [
+        f"Paired by utterance, averaged over seeds; whole clusters ({clusters.kind}, "
+        f"{clusters.number} of them) swap the two systems in the permutation test and are drawn in "
+        "the bootstrap. Holm over all systems by the head they are judged by, and over other heads "
+        "apart; the floor is in no family. Effect size: difference over its standard deviation "
+        "among clusters.",
+        f"*: Holm's p below {LEVEL}.",
+    ]
+    if not math.isnan(least):
+        notes.append(f"So few clusters allow no p below {p_value(least)}.")
+    reasons = dict.fromkeys(one.difference.why_not for one in found if one.difference.why_not)
+    return [*notes, *(f"No test: {one}." for one in reasons)]
+
+
+def _anatomy_row(one: Mapping[str, Any]) -> tuple[str, ...]:
+    low, high = one.get("low"), one.get("high")
+    interval = "-" if low is None or high is None else f"[{low:+.3f}, {high:+.3f}]"
+    p = one.get("p")
+    return (
+        str(one["what"]),
+        str(one["before"]),
+        str(one["after"]),
+        "-" if one.get("mean") is None else _signed(float(one["mean"])),
+        interval,
+        "-" if p is None else p_value(float(p)),
+    )
+
+
+def p_value(p: float) -> str:
+    """Three significant places, never zero.
+
+    >>> p_value(0.0625), p_value(0.00001), p_value(float("nan"))
+    ('0.0625', '<0.0001', '-')
+    """
+    if math.isnan(p):
+        return "-"
+    return "<0.0001" if p < 1e-4 else f"{p:.3g}"
+
+
+def _signed(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:+.3f}"
+
+
+def which(part: Part) -> str:
+    """The test set as the end of a title; nothing where there is only one."""
+    return "" if part.name == "test" else f", {part.name}"
