@@ -35,6 +35,7 @@ from amber_cache.config import (
 )
 from amber_cache.errors import AmberError, ConfigError, InterruptError
 from amber_cache.progress import show_progress
+from amber_cache.records import Listing
 from amber_heads.settings import (
     CompareConfig,
     FitConfig,
@@ -275,6 +276,7 @@ _add_training(
 def demo(
     *,
     cache: Annotated[Path, typer.Option("--cache", help="the cache to write")] = DEMO_CACHE,
+    seeds: Annotated[str, typer.Option("--seeds", help="how many, or a list")] = FitConfig.seeds,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -284,12 +286,13 @@ def demo(
 
     with show_progress(quiet=quiet or json) as progress:
         report = run_extract(ExtractConfig(cache=cache), progress=progress)
+        told = {"cache": cache, "seeds": Listing(seeds)}
         runs = [
             run_experiment(config, progress=progress)
             for config in (
-                FitConfig(cache=cache, loss="cb-ce"),
-                FitConfig(cache=cache),
-                GridConfig(cache=cache),
+                FitConfig(**told, loss="cb-ce"),
+                FitConfig(**told),
+                GridConfig(**told),
             )
         ]
     tables = ambiguity_tables(runs[1].folder, alone=runs[0].folder, cache=cache)

@@ -16,7 +16,13 @@ import numpy as np
 
 from amber_cache.store import amber_version
 from amber_heads import results as files
-from amber_heads.contents import first_entries, last_entries, prediction_arrays, table_files
+from amber_heads.contents import (
+    first_entries,
+    last_entries,
+    prediction_arrays,
+    require_tables,
+    table_files,
+)
 from amber_heads.data import Dataset
 from amber_heads.options import CompareConfig, GridConfig, RunSettings, TrainingConfig, told
 from amber_heads.preparation import Guard, Prepared, guard, prepare
@@ -88,7 +94,7 @@ def run_experiment(
     folder = out or files.default_folder(description)
     stored = files.stored_summary(folder, description, overwrite=overwrite)
     if stored is not None:
-        files.require_tables(folder, stored)
+        require_tables(folder, stored)
         return Outcome(folder, stored, stored=True, notes=notes)
     leaks = guard(prepared)
     told = _first(lambda: tell([*prepared.notes, *leaks.block, *leaks.warnings]), progress)

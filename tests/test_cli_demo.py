@@ -1,4 +1,4 @@
-"""`amber demo` as typed, whole and with its defaults: the one long run of the suite."""
+"""`amber demo` with its defaults, but for two seeds of five: the longest run of the suite."""
 
 from __future__ import annotations
 
@@ -37,11 +37,13 @@ class Demo:
 
 CB_CE, AMBER2, GRID = range(3)
 
+SEEDS = ("--seeds", "2")
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     place = tmp_path_factory.mktemp("demo")
-    finished = amber("demo", cwd=place)
+    finished = amber("demo", *SEEDS, cwd=place)
     assert finished.status == 0, finished.err
     return Demo(place, finished)
 
@@ -70,7 +72,7 @@ def test_the_figures_are_those_of_the_stored_predictions(demo: Demo) -> None:
     with h5py.File(demo.folders[AMBER2] / "predictions.h5", "r") as file:
         y, p = file["target"][()], file["test"][()]
         heads = list(file.attrs["heads"])
-    assert p.shape == (5, 3, 251, 4)
+    assert p.shape == (2, 3, 251, 4)
     for h, head in enumerate(heads):
         js = np.mean([np.mean(jensenshannon(y, one[h], base=2, axis=1) ** 2) for one in p])
         assert _js(demo.summary(AMBER2), head) == pytest.approx(js, abs=1e-6)
@@ -129,13 +131,13 @@ def test_the_most_ambiguous_utterances_come_with_their_words_and_bars(demo: Demo
 
 
 def test_progress_tells_rates_on_stderr(demo: Demo) -> None:
-    # 225 runs of 30 epochs, less the 25 that the fit before it has trained and kept
-    assert re.search(r"^training \(run epochs\): 6000/6000 \(\S+/s\) in", demo.finished.err, re.M)
+    # 90 runs of 30 epochs, less the 10 that the fit before it has trained and kept
+    assert re.search(r"^training \(run epochs\): 2400/2400 \(\S+/s\) in", demo.finished.err, re.M)
     assert "\x1b" not in demo.finished.err + demo.finished.out
 
 
 def test_again_it_finds_all_three_runs_and_prints_the_same(demo: Demo) -> None:
-    again = amber("demo", "--quiet", cwd=demo.place)
+    again = amber("demo", *SEEDS, "--quiet", cwd=demo.place)
     assert (again.status, again.err) == (0, "")
     assert again.out.count("holds this run already; this is its stored result:") == 3
     told = [line for line in again.out.splitlines() if "holds this run already" not in line]
@@ -146,14 +148,14 @@ def test_again_it_finds_all_three_runs_and_prints_the_same(demo: Demo) -> None:
 def test_the_commands_of_the_day_find_what_the_demo_made(demo: Demo) -> None:
     """`amber fit --kappa 4` and `amber grid` ask for the very runs that the demo has trained."""
     for command, number in ((("fit", "--kappa", 4), AMBER2), (("grid",), GRID)):
-        finished = amber(*command, "--json", cwd=demo.place)
+        finished = amber(*command, *SEEDS, "--json", cwd=demo.place)
         told = json.loads(finished.out)
         assert (finished.status, told["stored"]) == (0, True)
         assert demo.place / told["folder"] == demo.folders[number]
 
 
 def test_json_is_one_object_with_every_run(demo: Demo) -> None:
-    finished = amber("demo", "--json", cwd=demo.place)
+    finished = amber("demo", *SEEDS, "--json", cwd=demo.place)
     assert (finished.status, finished.err) == (0, "")
     told = json.loads(finished.out)
     assert [demo.place / one["folder"] for one in told["runs"]] == demo.folders
@@ -164,7 +166,7 @@ def test_json_is_one_object_with_every_run(demo: Demo) -> None:
 def test_it_leaves_another_corpuss_cache_alone(tmp_path: Path) -> None:
     cache = small_cache(tmp_path / "data" / "cache.h5")
     before = cache.read_bytes()
-    finished = amber("demo", "--quiet", cwd=tmp_path)
+    finished = amber("demo", *SEEDS, "--quiet", cwd=tmp_path)
     assert (finished.status, finished.out) == (2, "")
     assert "name another file with --cache" in finished.err
     assert cache.read_bytes() == before
