@@ -19,11 +19,14 @@ PLAIN_INTERVAL_S = 5.0
 class Progress(Protocol):
     """Told how far a stage of the work has come."""
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """`done` of `total` units of `stage` are finished; 0 opens it, `total` closes it."""
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """`done` of `total` units of `stage` are finished; 0 opens it, `total` closes it.
+
+        A note tells what came out so far, in a few words.
+        """
 
 
-def no_progress(stage: str, done: int, total: int) -> None:
+def no_progress(stage: str, done: int, total: int, note: str = "") -> None:
     """A `Progress` that shows nothing."""
 
 
@@ -59,16 +62,17 @@ def _bars() -> Iterator[Progress]:
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
     )
     with RichProgress(*columns, console=Console(stderr=True)) as rich:
         tasks: dict[str, tuple[TaskID, float]] = {}
 
-        def progress(stage: str, done: int, total: int) -> None:
+        def progress(stage: str, done: int, total: int, note: str = "") -> None:
             if stage not in tasks:
-                task = rich.add_task(stage, total=total, rate="")
+                task = rich.add_task(stage, total=total, rate="", note="")
                 tasks[stage] = (task, time.monotonic())
             task, began = tasks[stage]
-            rich.update(task, completed=done, total=total, rate=_rate(done, began))
+            rich.update(task, completed=done, total=total, rate=_rate(done, began), note=note)
             if done >= total:  # a later stage of the same name is another bar
                 del tasks[stage]
 
@@ -82,7 +86,7 @@ class _PlainLines:
         self._began: dict[str, float] = {}
         self._last: dict[str, float] = {}
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
         began = self._began.setdefault(stage, now)
         if done < total and now - self._last.setdefault(stage, now) < PLAIN_INTERVAL_S:
@@ -92,7 +96,8 @@ class _PlainLines:
             del self._began[stage], self._last[stage]
         left = (now - began) / done * (total - done) if done else 0.0
         rest = f", {left:.0f} s left" if done < total else f" in {now - began:.1f} s"
-        print(f"{stage}: {done}/{total}{_rate(done, began)}{rest}", file=sys.stderr, flush=True)
+        told = f"{stage}: {done}/{total}{_rate(done, began)}{rest}{note and f'; {note}'}"
+        print(told, file=sys.stderr, flush=True)
 
 
 def _rate(done: int, began: float) -> str:

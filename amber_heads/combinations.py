@@ -19,7 +19,7 @@ from amber_heads.processes import Processes
 from amber_heads.runs import Run, RunResult
 from amber_heads.trained import TrainedRuns
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[..., None]
 
 
 class Combinations:
@@ -115,7 +115,7 @@ class Combinations:
         if len(self._datasets) == 1:
             return progress
         names = ", ".join(f"{modality}={name}" for modality, name in encoders)
-        return lambda stage, done, total: progress(f"{names}: {stage}", done, total)
+        return lambda stage, *told: progress(f"{names}: {stage}", *told)
 
 
 def _bare(run: Run) -> Run:

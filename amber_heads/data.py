@@ -146,12 +146,12 @@ def load_datasets(
     if not used.any():
         told = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise ConfigError(f"{cache.path}: no utterance is left to train on: {told}")
-    vectors = {one: _used_vectors(entry, used) for one, entry in entries.items()}
+    # One by one: what all utterances have must not stand beside what is used of it.
+    inputs = {one: _input(entries.pop(one), used) for one in asked}
     return tuple(
         _dataset(
             cache,
-            {m: entries[m, one.get(m)] for m in modalities},
-            {m: vectors[m, one.get(m)] for m in modalities},
+            {m: inputs[m, one.get(m)] for m in modalities},
             policy,
             counts,
             used,
@@ -167,12 +167,22 @@ def _source(cache: Cache, modality: str, name: str | None) -> _Source:
     return cache.embeddings(modality, name)
 
 
-def _used_vectors(
-    source: _Source, used: Bool[np.ndarray, " utterance"]
-) -> Float[np.ndarray, "used _"]:
+@dataclass(frozen=True)
+class _Input:
+    """What is used of an entry, or of several layers' entries."""
+
+    name: str
+    attrs: Mapping[str, Any]
+    layers: tuple[str, ...]
+    vectors: Float[np.ndarray, "used _"]
+
+
+def _input(source: _Source, used: Bool[np.ndarray, " utterance"]) -> _Input:
     if isinstance(source, LayeredEntry):
-        return source.vectors(used)
-    return np.ascontiguousarray(source.vectors[used])
+        layers = tuple(one.name for one in source.layers)
+        return _Input(source.name, source.attrs, layers, source.vectors(used))
+    vectors = source.vectors if used.all() else source.vectors[used]
+    return _Input(source.name, source.attrs, (), np.ascontiguousarray(vectors))
 
 
 def label_policy(
@@ -275,8 +285,7 @@ def _sifted(
 
 def _dataset(
     cache: Cache,
-    entries: Mapping[str, _Source],
-    inputs: Mapping[str, Float[np.ndarray, "used _"]],
+    inputs: Mapping[str, _Input],
     policy: LabelPolicy,
     counts: Float[np.ndarray, "utterance class"],
     used: Bool[np.ndarray, " utterance"],
@@ -286,19 +295,16 @@ def _dataset(
     columns = {name: np.asarray(getattr(table, name), dtype=object)[used] for name in COLUMNS}
     ids = np.asarray(table.id, dtype=object)[used]
     kept_counts = counts[used]
-    layers = {
-        name: tuple(one.name for one in entry.layers)
-        for name, entry in entries.items()
-        if isinstance(entry, LayeredEntry)
-    }
+    layers = {name: one.layers for name, one in inputs.items() if one.layers}
+    vectors = {name: one.vectors for name, one in inputs.items()}
     layer_names = [text_array(some) for some in layers.values()]
     split_columns = [columns[name] for name in ("speaker", "session", "dialogue", "split")]
     return Dataset(
         corpus=cache.corpus,
         ids=ids,
-        inputs=inputs,
-        encoders={name: entry.name for name, entry in entries.items()},
-        encoder_attributes={name: dict(entry.attrs) for name, entry in entries.items()},
+        inputs=vectors,
+        encoders={name: one.name for name, one in inputs.items()},
+        encoder_attributes={name: dict(one.attrs) for name, one in inputs.items()},
         classes=policy.names,
         counts=kept_counts,
         target=kept_counts / kept_counts.sum(axis=1, keepdims=True),
@@ -308,7 +314,7 @@ def _dataset(
             ids,
             text_array(policy.names),
             kept_counts,
-            *inputs.values(),
+            *vectors.values(),
             *split_columns,
             *layer_names,
         ),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from amber_heads.material import Material
     from amber_heads.training import Training
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[..., None]
 Tell = Callable[[Sequence[str]], None]
 
 
@@ -61,7 +61,7 @@ def run_experiment(
     workers: int | None = None,
     backend: str = "threading",
     memory: float | None = None,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = lambda *step: None,
     tell: Tell = lambda lines: None,
 ) -> Outcome:
     """Train what a configuration asks for, or find it done.
@@ -124,10 +124,10 @@ def _first(once: Callable[[], None], progress: Progress) -> Progress:
     """A `Progress` before whose first stage something is done: after all that may be refused."""
     waiting = [once]
 
-    def told(stage: str, done: int, total: int) -> None:
+    def told(*step: Any) -> None:
         while waiting:
             waiting.pop()()
-        progress(stage, done, total)
+        progress(*step)
 
     return told
 

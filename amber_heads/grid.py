@@ -7,6 +7,7 @@ each finished chunk is kept. What a row gives does not depend on its chunk.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -96,7 +97,7 @@ def train_table(
     size: int | None = None,
     budget: int | None = None,
     processes: Processes = HERE,
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    progress: Callable[..., None] = lambda *step: None,
 ) -> list[RunResult]:
     """Train the rows of a table that are not kept already; results in the table's order.
 
@@ -107,7 +108,8 @@ def train_table(
         size: Rows that train as one stack; None: what suits the device.
         budget: Bytes that the stacks that train at once may take; None: `MEMORY_BUDGET`.
         processes: Who trains the chunks.
-        progress: Told (stage, run epochs done, run epochs in all) of what is still to be trained.
+        progress: Told (stage, run epochs done, run epochs in all, what was best so far) of what is
+            still to be trained.
 
     Raises:
         ConfigError: Several workers are asked for on a GPU, or fewer than one.
@@ -118,16 +120,18 @@ def train_table(
     with _planned(runs, material, store, size or _size(material, budget, workers)) as chunks:
         waiting = [chunk for chunk in chunks if store is None or any(r not in store for r in chunk)]
         total = sum(run.settings.epochs for chunk in waiting for run in chunk)
-        done = 0
+        done, best = 0, math.inf
 
         def on_epochs(number: int) -> None:
             nonlocal done
             done += number
-            progress("training (run epochs)", done, total)
+            note = f"best validation js {best:.4f}" if best < math.inf else ""
+            progress("training (run epochs)", done, total, note)
 
         if waiting:
             on_epochs(0)
         for trained in _trained(waiting, material, workers, processes.backend, on_epochs):
+            best = min(best, *(one.best_js for one in trained))
             if store is None:
                 results |= {one.run: one for one in trained}
             else:

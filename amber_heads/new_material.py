@@ -26,11 +26,11 @@ from amber_heads.windows import windows
 class Progress(Protocol):
     """Told how far a stage of the work has come."""
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
         """`done` of `total` units of `stage` are finished."""
 
 
-def no_progress(stage: str, done: int, total: int) -> None:
+def no_progress(stage: str, done: int, total: int, note: str = "") -> None:
     """A `Progress` that shows nothing."""
 
 

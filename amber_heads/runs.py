@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,6 +58,12 @@ class RunResult:
     def diverged(self) -> bool:
         """No epoch gave some head a finite validation figure: all heads, where one is a student."""
         return bool((self.best_epoch == 0).any())
+
+    @property
+    def best_js(self) -> float:
+        """The lowest mean JS of any head over the validation part; infinite where all diverged."""
+        known = self.validation_js[np.isfinite(self.validation_js)]
+        return float(known.min()) if known.size else math.inf
 
     @property
     def parameters(self) -> np.ndarray:

@@ -38,7 +38,7 @@ from amber_heads.settings import (
 )
 from amber_heads.trained import Shapes, TrainedRuns
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[..., None]
 
 #: Raised when the engine's arithmetic changes in a way that its bits show.
 ENGINE_VERSION = 1

@@ -249,7 +249,7 @@ def test_an_interrupted_table_counts_what_is_kept_of_all_combinations(tmp_path: 
         hidden=4,  # type: ignore[arg-type]
     )
 
-    def kill(stage: str, done: int, total: int) -> None:
+    def kill(stage: str, done: int, total: int, note: str = "") -> None:
         if WIDE in stage:
             raise KeyboardInterrupt
 

@@ -13,6 +13,7 @@ from amber_heads.material import Material
 from amber_heads.metrics import METRICS
 from amber_heads.options import MetricName
 from amber_heads.outputs import Outputs
+from amber_heads.processes import Processes
 from amber_heads.runs import Run, RunResult
 from amber_heads.selection import at_the_edge, judging_head, select
 from amber_heads.settings import RunSettings
@@ -161,7 +162,7 @@ def test_rows_of_one_fold_and_seed_train_in_one_chunk() -> None:
 
 
 def test_results_come_in_the_tables_order_and_progress_counts_run_epochs() -> None:
-    told: list[tuple[str, int, int]] = []
+    told: list[tuple[str, int, int, str]] = []
     few = settings("js", epochs=2)
     table = make_table(
         [few, settings("kl", epochs=1), replace(few, lr=1e-2)], num_folds=3, seeds=[5]
@@ -170,9 +171,24 @@ def test_results_come_in_the_tables_order_and_progress_counts_run_epochs() -> No
     results = train_table(table, material, size=4, progress=lambda *step: told.append(step))
     assert [one.run for one in results] == list(table)
     total = 3 * (2 + 1 + 2)
-    assert told[0] == ("training (run epochs)", 0, total)
-    assert told[-1] == ("training (run epochs)", total, total)
-    assert [done for _, done, _ in told] == sorted({done for _, done, _ in told})
+    assert told[0] == ("training (run epochs)", 0, total, "")
+    assert told[-1][:3] == ("training (run epochs)", total, total)
+    assert [done for _, done, *_ in told] == sorted({done for _, done, *_ in told})
+
+
+def test_progress_tells_the_best_of_the_stacks_that_are_done() -> None:
+    told: list[str] = []
+    one = settings("js", epochs=1)
+    table = make_table([one, replace(one, lr=1e-2)], num_folds=3, seeds=[5])
+    material = Material(small_dataset({"audio": 3, "text": 2}), unlike_folds())
+    results = train_table(
+        table, material, size=1, processes=Processes(1), progress=lambda *step: told.append(step[3])
+    )
+    best = np.minimum.accumulate([result.validation_js.min() for result in results])
+    by_chunk = {f"best validation js {value:.4f}" for value in best}
+    assert told[:2] == ["", ""]
+    assert told[-1] in by_chunk
+    assert set(told[2:]) <= by_chunk
 
 
 def test_a_stack_takes_no_more_than_its_share_of_memory() -> None:

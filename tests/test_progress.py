@@ -42,13 +42,13 @@ def test_a_long_stage_has_lines_with_rate_and_time_left(
         for done in range(5):
             show("encoding", done, 8)
             now[0] += 3.0
-        show("encoding", 8, 8)
+        show("encoding", 8, 8, "all well")
     lines = capsys.readouterr().err.splitlines()
     # 2 done after 6 s is 1/3 a second and leaves 18 s; 4 done after 12 s leaves 12 s.
     assert lines == [
         "encoding: 2/8 (0.333/s), 18 s left",
         "encoding: 4/8 (0.333/s), 12 s left",
-        "encoding: 8/8 (0.533/s) in 15.0 s",
+        "encoding: 8/8 (0.533/s) in 15.0 s; all well",
     ]
 
 

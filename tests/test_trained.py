@@ -60,7 +60,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def kill_after(chunks: int) -> Callable[[str, int, int], None]:
     """A progress that ends the process's work once so many chunks are kept."""
 
-    def progress(stage: str, done: int, total: int) -> None:
+    def progress(stage: str, done: int, total: int, note: str = "") -> None:
         if done >= chunks * 4 * 2 + 1:  # four runs of two epochs a chunk
             raise KeyboardInterrupt
 
