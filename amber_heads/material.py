@@ -22,6 +22,9 @@ from amber_heads.folds import Fold
 from amber_heads.heads import Architecture
 from amber_heads.losses import class_balanced_weights
 
+#: Features whose mean and deviation are taken at once.
+_COLUMNS = 64
+
 
 @dataclass(frozen=True)
 class Standardization:
@@ -152,13 +155,12 @@ def standardization(
     """
     means, scales = [], []
     for name, vectors in dataset.inputs.items():
-        # A layer at a time, since float64 copies of all would be the largest thing in memory.
         layers = np.split(vectors, dataset.num_layers(name), axis=1)
         mean = np.zeros((len(folds), vectors.shape[1]))
         scale = np.ones_like(mean)
         if standardize:
             for number, fold in enumerate(folds):
-                found = [_moments(one[fold.train]) for one in layers]
+                found = [_moments(one, fold.train) for one in layers]
                 mean[number], scale[number] = map(np.concatenate, zip(*found, strict=True))
         means.append(torch.from_numpy(mean))
         scales.append(torch.from_numpy(scale))
@@ -166,10 +168,14 @@ def standardization(
 
 
 def _moments(
-    part: Float[np.ndarray, "utterance feature"],
+    vectors: Float[np.ndarray, "utterance feature"], train: Int[np.ndarray, " part"]
 ) -> tuple[Float[np.ndarray, " feature"], Float[np.ndarray, " feature"]]:
-    mean = part.mean(axis=0, dtype=np.float64)
-    scale = part.std(axis=0, dtype=np.float64)
+    """Some columns at a time: float64 copies of all would be the largest thing in memory."""
+    blocks = []
+    for start in range(0, vectors.shape[1], _COLUMNS):
+        part = vectors[train, start : start + _COLUMNS]
+        blocks.append((part.mean(axis=0, dtype=np.float64), part.std(axis=0, dtype=np.float64)))
+    mean, scale = map(np.concatenate, zip(*blocks, strict=True))
     constant = scale <= np.maximum(1e-8 * np.abs(mean), np.finfo(np.float32).tiny)
     return mean, np.where(constant, 1.0, scale)
 
