@@ -16,6 +16,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -573,7 +574,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         if isinstance(sys.stdout, io.TextIOWrapper):  # a table's arrows are no reason to fail
             sys.stdout.reconfigure(errors="replace")
-        status = app(args=words or ["--help"], prog_name="amber", standalone_mode=False)
+        command = _command()
+        status = command(args=words or ["--help"], prog_name="amber", standalone_mode=False)
         sys.stdout.flush()
         if status == INTERRUPTED:  # the option parser has caught Ctrl-C
             _complain(_NOTHING_LEFT, status)
@@ -595,6 +597,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             status = _unexpected(error)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+@cache
+def _command() -> Any:
+    """All commands and their options, made once for a process that calls `main` often."""
+    return typer.main.get_command(app)
 
 
 def _experiment(

@@ -34,6 +34,7 @@ import only those above them:
     importing   features in place of encoders
     recordings  files, folders and manifests without votes -> utterances
     transcribe  what was said, by a speech-recognition model
+    same_encoder    an entry's encoder, known again
     embed       by an entry's own encoder, new material -> vectors: stage two's door to the encoders
     pseudonyms  names that stand in for names, in their order
     shared_votes    votes whose raters are hashed, or left out

@@ -21,13 +21,13 @@ from jaxtyping import Float, Float32
 from amber_cache import audio
 from amber_cache.config import EncoderName, ExtractConfig, Layer
 from amber_cache.encoders import names as known
-from amber_cache.encoders.hf_files import local_folder
-from amber_cache.errors import CacheError, EncoderError, UtteranceError
+from amber_cache.errors import CacheError, UtteranceError
 from amber_cache.extract import extract
 from amber_cache.loading import LoadedEntry, load_entries, require_cuda
 from amber_cache.progress import Progress, no_progress
 from amber_cache.recordings import find_recordings
 from amber_cache.records import Hertz, Seconds, Utterance
+from amber_cache.same_encoder import refuse_other_encoder, refuse_other_layers, wanted_again
 from amber_cache.store import DONE, open_cache
 from amber_cache.transcribe import transcribe_utterances
 from amber_cache.wanted import Wanted
@@ -43,20 +43,26 @@ __all__ = [
     "transcribe_utterances",
 ]
 
-#: What must be the same of an encoder, by name in an entry's attributes.
-_SAME = ("weights_sha256", "layer", "pooling", "precision", "sampling_rate_hz")
-
 
 @dataclass(frozen=True)
 class Embedder:
-    """An entry's encoder, loaded and known to be the same."""
+    """An entry's encoder, loaded and known to be the same.
 
-    entry: LoadedEntry
+    Attributes:
+        entries: One, or the layers of one encoder that are read together.
+    """
+
+    entries: tuple[LoadedEntry, ...]
+
+    @property
+    def entry(self) -> LoadedEntry:
+        """The only one, or the first layer."""
+        return self.entries[0]
 
     def embed(
         self, source: np.ndarray | Path | str, *, sampling_rate_hz: Hertz | None = None
     ) -> Float32[np.ndarray, " feature"]:
-        """One vector, pooled as the entry's are.
+        """One vector, pooled as the entry's are; layers one behind the other.
 
         Args:
             source: A text; or a mono waveform (samples,) of floats, or an audio file's path.
@@ -75,9 +81,10 @@ class Embedder:
         # A built-in encoder has so little to do that handing it out takes longer.
         number = 1 if known.is_builtin(wanted.encoder) else torch.get_num_threads()
         with torch.inference_mode(), threads(number):
-            encoded = encoder.encode([encoder.prepare(given)], layers=[wanted.layer])
-            pooled = pool(wanted.pooling, encoded.frames[0], encoded.mask)
-        vector = np.asarray(pooled[0].float().cpu().numpy())
+            layers = [one.wanted.layer for one in self.entries]
+            encoded = encoder.encode([encoder.prepare(given)], layers=layers)
+            pooled = [pool(wanted.pooling, one, encoded.mask)[0] for one in encoded.frames]
+            vector = np.asarray(torch.cat(pooled).float().cpu().numpy())
         if not np.isfinite(vector).all():
             raise UtteranceError("the encoder gave values that are not finite")
         return vector
@@ -102,7 +109,8 @@ class Embedded:
     """What became of many inputs of one modality.
 
     Attributes:
-        vectors: Rows in the order of the utterances; NaN where there is none.
+        vectors: Rows in the order of the utterances, layers one behind the other; NaN where there
+            is none.
         errors: By id, why.
         notes: What the user should be told.
     """
@@ -113,13 +121,19 @@ class Embedded:
 
 
 def load_embedder(
-    modality: str, attrs: Mapping[str, Any], *, encoder: str | None = None, device: str = "cpu"
+    modality: str,
+    attrs: Mapping[str, Any],
+    *,
+    layers: Sequence[int] = (),
+    encoder: str | None = None,
+    device: str = "cpu",
 ) -> Embedder:
     """Load the encoder that an entry's attributes name, and make sure that it is the same.
 
     Args:
         modality: "audio" or "text".
-        attrs: The entry's.
+        attrs: The entry's; of several layers what they have in common.
+        layers: The numbers of those; () for the one that the attributes name.
         encoder: Where it is now: a local folder, a hub id; None: by the name in the attributes.
         device: "cpu", "cuda" or "cuda:N".
 
@@ -128,31 +142,10 @@ def load_embedder(
     """
     if device != "cpu":
         require_cuda(device, asked=f"--device {device}")
-    wanted = _wanted(modality, attrs, encoder)
-    (loaded,) = load_entries([wanted], device=device)
-    refuse_other_encoder(modality, attrs, loaded.attrs)
-    return Embedder(loaded)
-
-
-def refuse_other_encoder(modality: str, attrs: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    """Refuse vectors that another encoder makes, or the same one otherwise.
-
-    Args:
-        attrs: Of the entry that models were trained on.
-        found: Of what is to take its place.
-
-    Raises:
-        EncoderError: As said, with both values.
-    """
-    # What has no weights is known by its name; a built-in encoder's version is its revision.
-    has_weights = bool(attrs.get("weights_sha256"))
-    for name in _SAME if has_weights else ("encoder", "revision", *_SAME):
-        if attrs.get(name) != found.get(name):
-            raise EncoderError(
-                f"the {modality} encoder {found.get('encoder')} is not the one that the run was "
-                f"trained with ({attrs.get('encoder')}): {name} was {attrs.get(name)!r}, and is "
-                f"{found.get(name)!r}; name the right one with --encoder {modality}=FOLDER"
-            )
+    wanted = wanted_again(modality, attrs, layers=layers, encoder=encoder)
+    loaded = load_entries(wanted, device=device)
+    refuse_other_layers(modality, attrs, layers, [one.attrs for one in loaded])
+    return Embedder(tuple(loaded))
 
 
 def embed_utterances(
@@ -160,6 +153,7 @@ def embed_utterances(
     *,
     modality: str,
     attrs: Mapping[str, Any],
+    layers: Sequence[int] = (),
     folder: Path,
     encoder: str | None = None,
     device: str = "cpu",
@@ -174,7 +168,8 @@ def embed_utterances(
     Args:
         utterances: Each with what the modality needs, audio by a path that holds here; their ids
             are unique.
-        attrs: The entry's.
+        attrs: As in `load_embedder`.
+        layers: Likewise; one pass of the encoder gives all.
         folder: Where the cache is kept.
         encoder: As in `load_embedder`.
         overwrite: Discard an unfinished job of other inputs.
@@ -182,24 +177,26 @@ def embed_utterances(
     Raises:
         AmberError: The encoder is another one, or the folder can't be used.
     """
-    wanted = _wanted(modality, attrs, encoder)
-    load_embedder(modality, attrs, encoder=encoder, device=device)  # before hours of work
+    # Before hours of work.
+    embedder = load_embedder(modality, attrs, layers=layers, encoder=encoder, device=device)
+    wanted = embedder.entry.wanted
     folder.mkdir(parents=True, exist_ok=True)
-    cache = folder / f"{modality}-{wanted.name}.h5"
+    cache = folder / f"{modality}-{wanted.name}{'-and-more' * (len(layers) > 1)}.h5"
     config = ExtractConfig(
         corpus="manifest",
         root=_write_manifest(folder / f"{modality}.jsonl", utterances, modality),
         votes_file=_write_no_votes(folder / "votes.csv"),
         cache=cache,
         encoder=((modality, EncoderName(wanted.encoder)),),
-        layer=(Layer(wanted.layer),),
+        layer=tuple(Layer(one.wanted.layer) for one in embedder.entries),
         pooling=wanted.pooling,  # type: ignore[arg-type]
         precision=wanted.precision,  # type: ignore[arg-type]
         check=0,
         device=device,
     )
-    report = extract(config, overwrite=overwrite, progress=progress)
-    return _read(cache, wanted, attrs, [one.id for one in utterances], report.notes)
+    report = extract(config, overwrite=overwrite, progress=progress, loaded=embedder.entries)
+    every, ids = [one.wanted for one in embedder.entries], [one.id for one in utterances]
+    return Embedded(*_read(cache, every, attrs, layers, ids), tuple(report.notes))
 
 
 def recording_duration_s(path: Path) -> Seconds:
@@ -209,34 +206,6 @@ def recording_duration_s(path: Path) -> Seconds:
         UtteranceError: It is missing, damaged or no audio.
     """
     return audio.locate(path).duration_s
-
-
-def _wanted(modality: str, attrs: Mapping[str, Any], encoder: str | None) -> Wanted:
-    """What an entry's attributes ask for, of the encoder where it is now."""
-    meant = str(attrs.get("encoder", ""))
-    has_weights = bool(attrs.get("weights_sha256"))
-    if modality not in known.BUILTIN_ENCODERS or not (has_weights or known.is_builtin(meant)):
-        raise EncoderError(
-            f"the run's {modality} vectors ({meant or 'of an unknown encoder'}) were imported, and "
-            "amber can't make them of new material; predict from a cache that holds them"
-        )
-    name = encoder or meant
-    folder = local_folder(name)
-    if has_weights and not attrs.get("revision") and not (folder and folder.is_dir()):
-        raise EncoderError(
-            f"the run was trained with the {modality} encoder of a local folder {meant!r}, which "
-            f"is not here; say where it is with --encoder {modality}=FOLDER"
-        )
-    layer, pooling = int(attrs.get("layer", -1)), str(attrs.get("pooling", "mean"))
-    precision = str(attrs.get("precision", "float32"))
-    return Wanted(
-        modality=modality,
-        encoder=name,
-        layer=layer,
-        pooling=pooling,
-        precision=precision,
-        name=known.entry_name(name, layer=layer, pooling=pooling, precision=precision),
-    )
 
 
 def _write_manifest(path: Path, utterances: Sequence[Utterance], modality: str) -> Path:
@@ -260,20 +229,28 @@ def _write_no_votes(path: Path) -> Path:
 
 def _read(
     cache: Path,
-    wanted: Wanted,
+    wanted: Sequence[Wanted],
     attrs: Mapping[str, Any],
+    layers: Sequence[int],
     ids: Sequence[str],
-    notes: Sequence[str],
-) -> Embedded:
-    """An entry's rows in the order of some ids."""
+) -> tuple[Float[np.ndarray, "utterance feature"], dict[str, str]]:
+    """The rows of one entry, or of layers side by side, in the order of some ids; why one failed.
+
+    Raises:
+        CacheError: A row is not there.
+        EncoderError: They were made by another encoder.
+    """
     with open_cache(cache) as opened:
-        entry = opened.embeddings(wanted.modality, wanted.name)
+        entries = [opened.embeddings(*one.key) for one in wanted]
         place = {name: row for row, name in enumerate(opened.utterances.id)}
-    refuse_other_encoder(wanted.modality, attrs, entry.attrs)
+    refuse_other_layers(wanted[0].modality, attrs, layers, [one.attrs for one in entries])
     if missing := [one for one in ids if one not in place]:
         raise CacheError(f"{cache}: has no row for {missing[0]!r}; --overwrite makes it anew")
     rows = [place[one] for one in ids]
     errors = {
-        ids[i]: str(entry.error[row]) for i, row in enumerate(rows) if entry.status[row] != DONE
+        ids[i]: str(entry.error[row])
+        for entry in entries
+        for i, row in enumerate(rows)
+        if entry.status[row] != DONE
     }
-    return Embedded(np.asarray(entry.vectors[rows]), errors, tuple(notes))
+    return np.concatenate([entry.vectors[rows] for entry in entries], axis=1), errors

@@ -10,7 +10,7 @@ utterance is encoded, and where nothing is to be done, no encoder is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -43,7 +43,7 @@ from amber_cache.report import (
 )
 from amber_cache.store import DONE, Entry
 from amber_cache.task import Task, look, require_unchanged
-from amber_cache.wanted import builtin_notes
+from amber_cache.wanted import Wanted, builtin_notes
 
 __all__ = ["ExtractReport", "extract"]
 
@@ -53,6 +53,7 @@ def extract(
     *,
     overwrite: bool = False,
     workers: Workers | None = None,
+    loaded: Sequence[LoadedEntry] = (),
     progress: Progress = no_progress,
 ) -> ExtractReport:
     """Run the encoders over a corpus, and write or complete its cache.
@@ -61,6 +62,7 @@ def extract(
         config: What to do.
         overwrite: Discard a job that was left unfinished; a cache is never discarded.
         workers: Who encodes; None for this process.
+        loaded: Entries whose encoders are at hand; they are loaded where these are not the ones.
         progress: Told how far it has come.
 
     Raises:
@@ -72,9 +74,8 @@ def extract(
     with stop_signals() as stop:
         try:
             with ExitStack() as stack:
-                return _extract(
-                    config, job, stop, stack, progress, overwrite=overwrite, crew=workers
-                )
+                how: dict[str, Any] = {"overwrite": overwrite, "crew": workers, "given": loaded}
+                return _extract(config, job, stop, stack, progress, **how)
         except (Stopped, Exception):
             if not stop.signum:
                 raise
@@ -94,6 +95,7 @@ def _extract(
     *,
     overwrite: bool,
     crew: Workers | None,
+    given: Sequence[LoadedEntry],
 ) -> ExtractReport:
     device, shard = chosen_device(config), parse_shard(config.shard)
     if config.check < 0:
@@ -121,7 +123,9 @@ def _extract(
         if crew:
             import amber_cache.sharing as sharing
     stop.check()
-    loaded = load_entries(task.wanted, device=_device(job, task), stop=stop.check)
+    loaded = _at_hand(given, task.wanted, device=_device(job, task)) or load_entries(
+        task.wanted, device=_device(job, task), stop=stop.check
+    )
     stop.check()
     notes = _begin(task, job, loaded, num_sharing=crew.share if crew else 1)
     job.reserve(task.content(job.plan), _entries(task, job, {}))
@@ -143,6 +147,14 @@ def _unchecked(config: ExtractConfig) -> list[str]:
 
 def _device(job: Job, task: Task) -> str:
     return task.device if job.plan is None else job.plan.device
+
+
+def _at_hand(
+    given: Sequence[LoadedEntry], wanted: Sequence[Wanted], *, device: str
+) -> list[LoadedEntry]:
+    """The entries that are loaded already; none where they are not the ones, on the device."""
+    same = [one.wanted for one in given] == list(wanted)
+    return list(given) if same and all(one.encoder.device == device for one in given) else []
 
 
 def _begin(task: Task, job: Job, loaded: list[LoadedEntry], *, num_sharing: int) -> list[str]:

@@ -61,6 +61,7 @@ import only those above them. `amber_heads.load(run)` alone can be called at onc
     table_words what all tables of results say alike
     layer_tables    the layers' weights
     results     read and write a run directory
+    prediction_files    predictions.h5, within bounds
     published   the paper's figures, and their slips
     scores      what a table of systems shows of each
     paper_tables    Tables 1 to 5; comparison_tables has all of a comparison's
@@ -70,13 +71,15 @@ import only those above them. `amber_heads.load(run)` alone can be called at onc
     ambiguity   where raters and modalities disagree
     experiment  all of it together
     answers     distributions of an ensemble: entropy, conflict, spread
-    model_files what a run directory says of its models, held against its tensors
+    model_files what a run directory says of its models
+    model_tensors   held against its tensors
     loaded      a run's models, ready to answer
     use_options what predict and eval can be told
     windows     where the windows of a long recording lie
     forecast    answers for named items: records, CSV, bars
     ensemble    which models may judge an item, which head answers for it
     own_folds   the data that a run was trained on, known again
+    cached_inputs   a cache's entries in the place of a run's
     new_material   files or a cache -> vectors by the run's own encoders
     predictor   one utterance from Python: `load`
     timeline    answers over time as a figure
@@ -84,6 +87,7 @@ import only those above them. `amber_heads.load(run)` alone can be called at onc
     label_map   another corpus's labels as a run's classes
     eval_labels another cache's votes, read for a run
     judged      what a run is judged on, and what it says there
+    judged_own  and there on the very data that it was trained on
     eval_summary   that as a run directory has it
     evaluate_run   `amber eval`
     model_card  a run's card for a model hub

@@ -6,7 +6,6 @@ own supervision: AmbER2 pulls its own heads together, and would understate it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -15,8 +14,9 @@ import numpy as np
 from jaxtyping import Float
 
 from amber_cache.errors import RunError
-from amber_cache.store import Guard, open_cache, open_hdf5
+from amber_cache.store import open_cache
 from amber_heads.agreement import entropy_per_utterance, js_per_utterance
+from amber_heads.prediction_files import open_predictions
 from amber_heads.settings import FUSION
 from amber_heads.tables import Table, figure, heading_mark
 
@@ -48,26 +48,23 @@ def read_predictions(folder: Path) -> Predictions:
     Raises:
         RunError: They are missing or can't be read.
     """
-    path = folder / "predictions.h5"
-    try:
-        with open_hdf5(path) as file:
-            guard = Guard(file)
-            heads, classes = (_names(guard.attribute(file, name)) for name in ("heads", "classes"))
-            arrays = {name: guard.read(name) for name in ("id", "fold", "target", "test")}
-            _refuse_unlike(arrays, len(heads), len(classes))
-            tested = arrays["fold"] >= 0
-            floor = _training_means(arrays, guard.read("validation"))
+    with open_predictions(folder) as file:
+        heads, classes = file.words("heads"), file.words("classes")
+        ids = file.texts("id")
+        target = file.array("target", (len(ids), len(classes)))
+        fold = file.folds(len(ids))
+        test = file.array("test", (None, len(heads), *target.shape))
+        validation = file.array("validation", (None, None, len(heads), *target.shape))
+        tested = fold >= 0
+        floor = _training_means(fold, target, validation)
         return Predictions(
-            ids=np.array([one.decode() for one in arrays["id"]], dtype=object)[tested],
+            ids=ids[tested],
             classes=classes,
             heads=heads,
-            target=arrays["target"][tested],
-            mean=arrays["test"].mean(axis=0, dtype=np.float64)[:, tested],
+            target=target[tested],
+            mean=test.mean(axis=0, dtype=np.float64)[:, tested],
             floor=floor[tested],
         )
-    # A damaged file makes h5py raise nearly anything, so none is listed.
-    except Exception as error:
-        raise RunError(f"{path}: can't be read: {error}") from None
 
 
 def modality_conflict(predictions: Predictions) -> Float[np.ndarray, " utterance"]:
@@ -137,25 +134,10 @@ def conflict_table(
     )
 
 
-def _names(stored: object) -> tuple[str, ...]:
-    return tuple(map(str, np.asarray(stored, dtype=object).ravel()))
-
-
-def _refuse_unlike(arrays: Mapping[str, np.ndarray], num_heads: int, num_classes: int) -> None:
-    number = len(arrays["id"])
-    wanted = {"fold": (number,), "target": (number, num_classes)}
-    for name, shape in wanted.items():
-        if arrays[name].shape != shape:
-            raise ValueError(f"{name} has shape {arrays[name].shape}, wanted {shape}")
-    if arrays["test"].ndim != 4 or arrays["test"].shape[1:] != (num_heads, number, num_classes):
-        raise ValueError(f"test has shape {arrays['test'].shape}, wanted heads {num_heads}")
-
-
 def _training_means(
-    arrays: Mapping[str, np.ndarray], validation: np.ndarray
+    fold: np.ndarray, target: np.ndarray, validation: np.ndarray
 ) -> Float[np.ndarray, "utterance class"]:
     """Row by row, the mean soft label of what is neither tested nor validated in its fold."""
-    fold, target = arrays["fold"], arrays["target"]
     means = np.full(target.shape, np.nan)
     for number, one in enumerate(validation[:, 0, 0, :, 0]):
         train = (fold != number) & np.isnan(one)

@@ -18,7 +18,8 @@ from amber_heads.ensemble import Gathered, grouped_answers
 from amber_heads.eval_labels import POLICY, Labels, read_labels
 from amber_heads.eval_summary import eval_predictions, eval_summary, eval_tables
 from amber_heads.forecast import Forecast
-from amber_heads.judged import Judged, judge_other, judge_own
+from amber_heads.judged import Judged, judge_other
+from amber_heads.judged_own import Elsewhere, judge_own
 from amber_heads.loaded import LoadedRun, load_run
 from amber_heads.new_material import gather_cache, parse_encoders
 from amber_heads.own_folds import OwnData, own_data
@@ -72,12 +73,14 @@ def run_eval(
     with open_cache(config.cache) as cache:
         told = config if own is None else _as_trained(run, config)
         labels = read_labels(run, cache, told) if own is None or submission else None
-        gathered = gather_cache(run, cache, encoders) if labels is not None else None
+        named = _named_elsewhere(run, encoders)
+        is_read = labels is not None or named
+        gathered = gather_cache(run, cache, encoders) if is_read else None
         notes: list[str] = []
         if labels is not None and gathered is not None:
             notes += _submit(run, gathered, labels, cache, submission)
         if own is not None:
-            judged = judge_own(run, own)
+            judged = judge_own(run, own, Elsewhere(gathered, named) if gathered and named else None)
         elif labels is not None and labels.map is not None and gathered is not None:
             judged = judge_other(run, cache, gathered, labels)
         elif submission is not None:
@@ -101,6 +104,16 @@ def _own(run: LoadedRun, config: EvalConfig) -> OwnData | None:
     if config.map or not same or not subset:
         return None
     return own_data(run, config.cache)
+
+
+def _named_elsewhere(run: LoadedRun, encoders: Mapping[str, str]) -> dict[str, str]:
+    """The entries that are named and that the run was not trained on, by modality."""
+    own = {(one.modality, name) for one in run.inputs.values() for name in (one.entry, *one.layers)}
+    return {
+        modality: name
+        for modality, name in encoders.items()
+        if (modality, name.replace("/", "--")) not in own
+    }
 
 
 def _as_trained(run: LoadedRun, config: EvalConfig) -> EvalConfig:

@@ -8,23 +8,6 @@ from pathlib import Path
 
 from amber_cache.errors import RunError
 from amber_cache.store import sync_folder
-from amber_heads.loaded import LoadedRun, load_run
-from amber_heads.tensor_files import require_header
-
-
-def load_for_export(folder: Path) -> LoadedRun:
-    """A run directory's models; its weights are looked at before they are opened.
-
-    Raises:
-        RunError: As `load_run`.
-    """
-    weights = folder / "model.safetensors"
-    if folder.is_dir():
-        try:
-            require_header(weights)
-        except (OSError, ValueError) as error:
-            raise RunError(f"{weights}: can't be read: {error}") from None
-    return load_run(folder)
 
 
 def write_export(path: Path, data: bytes, *, overwrite: bool) -> None:

@@ -15,8 +15,7 @@ from typing import Any
 from amber_cache.errors import RunError
 from amber_cache.store import PUBLIC_ENTRY_ATTRIBUTES, read_bounded, without_folders
 from amber_heads import results as files
-from amber_heads.export_files import load_for_export
-from amber_heads.loaded import LoadedRun
+from amber_heads.loaded import InputEntry, LoadedRun, load_run
 from amber_heads.model_card import model_card
 
 #: What a hub folder's config.json says it is.
@@ -56,7 +55,7 @@ def export_hub(folder: str | Path, out: Path, *, overwrite: bool = False) -> Hub
         RunError: The run can't be read; the folder holds something else, or can't be written.
     """
     folder = Path(folder)
-    run = load_for_export(Path(folder))
+    run = load_run(folder)
     summary = files.read_json(folder / "summary.json")
     settings = run.config.get("settings")
     content = {
@@ -108,15 +107,18 @@ def _model(run: LoadedRun) -> dict[str, Any]:
     }
 
 
-def _entry(entry: Any) -> dict[str, Any]:
+def _entry(entry: InputEntry) -> dict[str, Any]:
     told = {key: entry.attrs[key] for key in PUBLIC_ENTRY_ATTRIBUTES if key in entry.attrs}
     if "encoder" in told:
         told["encoder"] = without_folders(str(told["encoder"]))
+    layers = [without_folders(one) for one in entry.layers]
+    summed = {"layers": layers, "scale": entry.scale} if layers else {}
     return {
         "name": entry.modality,
         "dimension": entry.dimension,
         "entry": without_folders(entry.entry),
         **told,
+        **summed,
     }
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from amber_cache.errors import RunError
 from amber_cache.store import PUBLIC_ENTRY_ATTRIBUTES, amber_version, without_folders
-from amber_heads.export_files import load_for_export, write_export
-from amber_heads.loaded import LoadedRun
+from amber_heads.export_files import write_export
+from amber_heads.loaded import InputEntry, LoadedRun, load_run
 from amber_heads.onnx_graph import OPSET, build_graph
 
 #: One protocol-buffers message holds no more.
@@ -22,7 +22,7 @@ class OnnxReport:
     """What was written.
 
     Attributes:
-        inputs: By name, the features of a vector.
+        inputs: By name, the features of a vector; where layers are summed, layers and features.
         notes: What must be known of it, one line each.
     """
 
@@ -30,7 +30,7 @@ class OnnxReport:
     opset: int
     num_bytes: int
     num_members: int
-    inputs: dict[str, int]
+    inputs: dict[str, int | list[int]]
     outputs: tuple[str, ...]
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ def export_onnx(folder: str | Path, file: Path, *, overwrite: bool = False) -> O
         RunError: The run can't be read, its folds read different encoders, the models are more than
             an ONNX file holds, the package onnx is missing, or the file can't be written.
     """
-    run = load_for_export(Path(folder))
+    run = load_run(folder)
     _refuse_unlike_folds(run)
     model = _built(run)
     data = model.SerializeToString(deterministic=True)
@@ -63,7 +63,10 @@ def export_onnx(folder: str | Path, file: Path, *, overwrite: bool = False) -> O
         opset=OPSET,
         num_bytes=len(data),
         num_members=len(run.members),
-        inputs={one.modality: one.dimension for one in run.modalities[0]},
+        inputs={
+            one.modality: list(one.shape) if one.layers else one.dimension
+            for one in run.modalities[0]
+        },
         outputs=tuple(one.name for one in model.graph.output),
         classes=run.classes,
         notes=_notes(run),
@@ -78,6 +81,7 @@ def metadata_of(run: LoadedRun) -> dict[str, str]:
             "dimension": one.dimension,
             "entry": without_folders(one.entry),
             **{key: _public(one.attrs[key]) for key in PUBLIC_ENTRY_ATTRIBUTES if key in one.attrs},
+            **_layers(one),
         }
         for one in run.modalities[0]
     ]
@@ -92,6 +96,10 @@ def metadata_of(run: LoadedRun) -> dict[str, str]:
     texts = {key: json.dumps(value) for key, value in told.items()}
     run_hash = str(run.config.get("hash", ""))
     return {"amber_version": amber_version(), "amber_run": run_hash, **texts}
+
+
+def _layers(entry: InputEntry) -> dict[str, object]:
+    return {"layers": [without_folders(one) for one in entry.layers]} if entry.layers else {}
 
 
 def _public(value: object) -> object:

@@ -10,21 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import h5py
 import numpy as np
 from jaxtyping import Bool, Float
 
-from amber_cache.errors import ConfigError, RunError
+from amber_cache.errors import ConfigError
 from amber_cache.store import Cache, data_hash, text_array
 from amber_heads.answers import Answers
 from amber_heads.codes import is_unknown
 from amber_heads.ensemble import Gathered, answer_head, lacks
-from amber_heads.eval_labels import POLICY, Labels
+from amber_heads.eval_labels import Labels
 from amber_heads.folds import Fold
-from amber_heads.leakage import measure_leakage, shared_only
 from amber_heads.loaded import LoadedRun
 from amber_heads.options import FUSION
-from amber_heads.own_folds import OwnData, used_ids
+from amber_heads.own_folds import used_ids
+from amber_heads.prediction_files import open_predictions
 
 #: What stands for the training part where a run is judged on other data.
 ALL = "all"
@@ -67,46 +66,6 @@ class Judged:
     fingerprint: str
 
 
-def judge_own(run: LoadedRun, own: OwnData) -> Judged:
-    """A run on its own data: every utterance by the models that have not seen it."""
-    prepared, dataset = own.prepared, own.prepared.dataset
-    shape = (len(run.seeds), len(dataset), len(run.heads), len(run.classes))
-    per_seed = np.full(shape, np.nan)
-    vectors = {
-        (modality, one.encoders[modality]): vectors
-        for one in prepared.datasets.values()
-        for modality, vectors in one.inputs.items()
-    }
-    for number, fold in enumerate(prepared.folds):
-        members = [one for one in run.members if one[0] == number]
-        for test in fold.tests.values() if members else ():
-            read = {key: vectors[one.modality, one.entry][test] for key, one in run.inputs.items()}
-            answers = run.predict_embeddings(read, members=members)
-            for place, (_, seed) in enumerate(members):
-                per_seed[run.seeds.index(seed), test] = answers.distributions[place]
-    return Judged(
-        ids=dataset.ids,
-        corpus=dataset.corpus,
-        protocol=str(prepared.config.protocol),
-        classes=run.classes,
-        heads=run.heads,
-        answer=run.judged_by,
-        counts=dataset.counts,
-        target=dataset.target,
-        columns=dataset.columns,
-        folds=prepared.folds,
-        per_seed=per_seed,
-        ensemble=_mean_of_there(per_seed),
-        prior=None,
-        policy={name: str(getattr(prepared.config, name)) for name in POLICY},
-        left_out=dataset.left_out,
-        encoders=_entries_read(run, run.heads),
-        notes=("The data that the run was trained on: each fold's models judge its test part.",),
-        leakage=shared_only(measure_leakage(prepared.folds, dataset.columns)),
-        fingerprint=prepared.fingerprint,
-    )
-
-
 def judge_other(run: LoadedRun, cache: Cache, gathered: Gathered, labels: Labels) -> Judged:
     """A run on another cache: each seed's models of all folds together.
 
@@ -145,7 +104,7 @@ def judge_other(run: LoadedRun, cache: Cache, gathered: Gathered, labels: Labels
         prior=labels.map.restricted(_prior(run), run.classes),
         policy=labels.policy,
         left_out=left_out,
-        encoders=_entries_read(run, there),
+        encoders=entries_read(run, there),
         notes=(*labels.map.told(), *_seen(run, ids)),
         leakage={},
         fingerprint=data_hash(ids, text_array(labels.map.classes), counts, *vectors),
@@ -207,12 +166,11 @@ def _never(run: LoadedRun, gathered: Gathered) -> set[str]:
 
 def _prior(run: LoadedRun) -> Float[np.ndarray, " class"]:
     """The mean soft label of the training parts, averaged over folds."""
-    try:
-        with h5py.File(run.folder / "predictions.h5", "r") as file:
-            fold, target = file["fold"][:], file["target"][:]
-            judged = ~np.isnan(file["validation"][:]).all(axis=(1, 2, 4))  # (fold, utterance)
-    except (OSError, KeyError, ValueError) as error:
-        raise RunError(f"{run.folder}/predictions.h5: can't be read: {error}") from None
+    with open_predictions(run.folder) as file:
+        target = file.array("target", (None, len(run.classes)))
+        fold = file.folds(len(target))
+        shape = (len(run.folds), len(run.seeds), len(run.heads), *target.shape)
+        judged = ~np.isnan(file.array("validation", shape)).all(axis=(1, 2, 4))  # (fold, utterance)
     means = [
         target[(fold != number) & ~validated].mean(axis=0)
         for number, validated in enumerate(judged)
@@ -239,17 +197,7 @@ def _whole(split: np.ndarray) -> Fold:
     return Fold(name=ALL, train=every[:0], validation=every[:0], tests=tests or {ALL: every})
 
 
-def _mean_of_there(
-    per_seed: Float[np.ndarray, "seed utterance head class"],
-) -> Float[np.ndarray, "utterance head class"]:
-    """The mean over the seeds that did not diverge; NaN where none is."""
-    there = ~np.isnan(per_seed)
-    total = np.where(there, per_seed, 0).sum(axis=0)
-    number = there.sum(axis=0)
-    return np.asarray(np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0))
-
-
-def _entries_read(run: LoadedRun, modalities: Sequence[str]) -> dict[str, Any]:
+def entries_read(run: LoadedRun, modalities: Sequence[str]) -> dict[str, Any]:
     """By modality, the entry's name; a list of them where folds read different ones."""
     names: dict[str, list[str]] = {}
     for one in run.inputs.values():

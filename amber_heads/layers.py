@@ -28,7 +28,14 @@ _NAME = re.compile(
 )
 
 #: What all layers of one input have in common, where their entries say it.
-_SHARED = ("encoder", "revision", "weights_sha256", "pooling", "precision")
+_SHARED = (
+    "encoder",
+    "revision",
+    "weights_sha256",
+    "pooling",
+    "precision",
+    "sampling_rate_hz",
+)
 
 #: Below it, two entries are one layer that was computed twice (of layers side by side the least
 #: difference is far above); how many rows tell.

@@ -26,8 +26,8 @@ from amber_heads.model_files import (
     fold_architecture,
     read_bounded,
     read_description,
-    read_tensors,
 )
+from amber_heads.model_tensors import read_tensors
 from amber_heads.network import Minibatches, forward
 
 __all__ = ["InputEntry", "LoadedRun", "load_run"]
@@ -52,7 +52,8 @@ class LoadedRun:
         settings: One a fold: what its models were trained with (loss, student, hidden, ...).
         modalities: One a fold: what its models read, in the heads' order.
         rows: One a fold: its seeds' parameters.
-        means: One a fold and modality: what is subtracted from an input.
+        means: One a fold and modality: what is subtracted from an input; (L * D,) where layers are
+            summed.
         scales: Likewise, what divides it then.
     """
 
@@ -131,15 +132,16 @@ class LoadedRun:
 
     def predict_embeddings(
         self,
-        inputs: Mapping[str, Float[np.ndarray, "utterance _"]],
+        inputs: Mapping[str, Float[np.ndarray, "utterance ... _"]],
         *,
         members: Sequence[Member] | None = None,
     ) -> Answers:
         """What the models say of vectors, all of them or some.
 
         Args:
-            inputs: By key (see `inputs`), (N, D) vectors, not standardised. A row of NaN is a
-                missing one: heads that read it answer NaN, the others answer.
+            inputs: By key (see `inputs`), (N, D) vectors, not standardised; where a run sums
+                layers, all of them, as (N, L, D) or one behind the other as (N, L * D). A row of
+                NaN is a missing one: heads that read it answer NaN, the others answer.
             members: Which; None for all that did not diverge.
 
         Raises:
@@ -170,7 +172,7 @@ class LoadedRun:
         """What some of a fold's models say; standardised as when they were trained."""
         dtype = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
         standardised = [
-            ((vectors[self.key(entry)] - mean) / scale).to(dtype).unsqueeze(0)
+            _layers_first(((vectors[self.key(entry)] - mean) / scale).to(dtype), entry).unsqueeze(0)
             for entry, mean, scale in zip(
                 self.modalities[fold], self.means[fold], self.scales[fold], strict=True
             )
@@ -184,7 +186,7 @@ class LoadedRun:
         return np.asarray(done.logits.softmax(-1).numpy())
 
     def _checked(
-        self, inputs: Mapping[str, Float[np.ndarray, "utterance _"]]
+        self, inputs: Mapping[str, Float[np.ndarray, "utterance ... _"]]
     ) -> dict[str, Float[Tensor, "utterance _"]]:
         if inputs.keys() != self.inputs.keys():
             raise ValueError(
@@ -196,9 +198,10 @@ class LoadedRun:
         }
         number = len(next(iter(vectors.values())))
         for key, entry in self.inputs.items():
-            wanted = (number, entry.dimension)
-            if vectors[key].shape != wanted:
+            wanted = (number, *entry.shape)
+            if vectors[key].shape not in (wanted, (number, entry.width)):
                 raise ValueError(f"{key}: vectors of {tuple(vectors[key].shape)}, not {wanted}")
+            vectors[key] = vectors[key].view(number, entry.width)
         return vectors
 
 
@@ -216,6 +219,15 @@ def load_run(folder: str | Path) -> LoadedRun:
     described = read_description(model, place=folder / "model.json")
     tensors = read_tensors(folder / "model.safetensors", described)
     return LoadedRun(folder=folder, config=config, **described, **tensors)
+
+
+def _layers_first(
+    vectors: Float[Tensor, "batch _"], entry: InputEntry
+) -> Float[Tensor, "*layer batch _"]:
+    """Where layers are summed they stand before the batch, as in training."""
+    if not entry.layers:
+        return vectors
+    return vectors.view(-1, *entry.shape).transpose(0, 1).contiguous()
 
 
 @contextmanager

@@ -156,7 +156,7 @@ def _title(summary: Mapping[str, Any]) -> str:
 
 def _inputs(summary: Mapping[str, Any], inputs: Sequence[InputEntry], num_models: int) -> str:
     rows = tuple(
-        (one.modality, *(_text(one.attrs.get(key, "")) for key in _TOLD), str(one.dimension))
+        (one.modality, *(_text(one.attrs.get(key, "")) for key in _TOLD), _features(one))
         for one in inputs
     )
     table = Table("Inputs", ("modality", *_TOLD, "features"), rows)
@@ -167,6 +167,11 @@ def _inputs(summary: Mapping[str, Any], inputs: Sequence[InputEntry], num_models
         f"{classes}, of each of the heads {heads}: the mean of {num_models} models, one a fold and "
         "seed, whose spread says how unsure they are."
     )
+
+
+def _features(entry: InputEntry) -> str:
+    """Of a vector; where layers are summed, how many of them too."""
+    return " x ".join(map(str, entry.shape))
 
 
 def _data(summary: Mapping[str, Any], settings: Mapping[str, Any]) -> str:

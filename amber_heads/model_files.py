@@ -1,32 +1,30 @@
-"""What a run directory says of its models, held against the tensors that are there.
+"""What a run directory says of its models: model.json, checked before anything is made of it.
 
-Nothing is unpickled. Every name, shape and type that model.json claims is compared with
-model.safetensors before a tensor is read, so that a file can't ask for more memory than it has
-bytes.
+The tensors that it describes are read by model_tensors.py.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
-
 from amber_cache.errors import RunError
 from amber_heads.heads import Architecture
+from amber_heads.layers import WEIGHTED, parse_name
 from amber_heads.options import FUSION, heads_of
 from amber_heads.results import read_json
 
 #: What is refused as no sound model's: bytes of a JSON file, entries of one of its lists.
 MOST_JSON_BYTES, MOST_NAMES = 16_000_000, 10_000
 
-#: What model.json says of a modality beside how its entry was made.
-_OWN_KEYS = ("name", "dimension", "entry")
+#: What model.json says of a modality beside how its entry was made; where layers are summed, more.
+_OWN_KEYS, _LAYER_KEYS = ("name", "dimension", "entry"), ("layers", "scale")
+
+#: Letters of an entry's name.
+_MOST_LETTERS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,15 +32,34 @@ class InputEntry:
     """What a model reads of one modality.
 
     Attributes:
-        dimension: Features of a vector.
-        entry: The name that the cache's entry had.
+        dimension: Features of a vector; where layers are summed, of one layer's.
+        entry: The name that the cache's entry had; NAME@weighted stands for all layers.
         attrs: How it was made: encoder, revision, weights_sha256, layer, pooling, precision, ...
+        layers: The entries that are summed, in order; () for one that is read as it is.
+        scale: s of their weights, softmax(s * scores).
     """
 
     modality: str
     dimension: int
     entry: str
     attrs: Mapping[str, Any]
+    layers: tuple[str, ...] = ()
+    scale: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what is read of an utterance: (D,), or (L, D)."""
+        return (len(self.layers), self.dimension) if self.layers else (self.dimension,)
+
+    @property
+    def width(self) -> int:
+        """D, or L * D where the layers stand one behind the other."""
+        return math.prod(self.shape)
+
+    @property
+    def layer_numbers(self) -> tuple[int, ...]:
+        """Of the encoder, of the layers that are summed; () where none are."""
+        return tuple(int(parse_name(one).layer or 0) for one in self.layers)
 
 
 def read_bounded(path: Path) -> dict[str, Any]:
@@ -73,8 +90,10 @@ def fold_architecture(
     entries: Iterable[InputEntry], settings: Mapping[str, Any], classes: Sequence[str]
 ) -> Architecture:
     """The shapes of the models that read these entries."""
-    sizes = tuple((one.modality, one.dimension) for one in entries)
-    return Architecture(sizes, int(settings["hidden"]), len(classes))
+    listed = tuple(entries)
+    sizes = tuple((one.modality, one.dimension) for one in listed)
+    counts = tuple(max(1, len(one.layers)) for one in listed)
+    return Architecture(sizes, int(settings["hidden"]), len(classes), counts)
 
 
 def _described(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,90 +136,26 @@ def _entry(told: object) -> InputEntry:
     name, entry = str(one["name"]), str(one["entry"])
     if not name or name == FUSION or "." in name or "/" in name:
         raise ValueError(f"no modality can be named {name!r}")
+    is_summed = one.get("layer") == WEIGHTED
+    own = (*_OWN_KEYS, *(_LAYER_KEYS if is_summed else ()))
     return InputEntry(
         modality=name,
         dimension=_whole(one["dimension"], f"{name}'s dimension", least=1),
         entry=entry,
-        attrs={key: value for key, value in one.items() if key not in _OWN_KEYS},
+        attrs={key: value for key, value in one.items() if key not in own},
+        **(_layers(one, name) if is_summed else {}),
     )
 
 
-def read_tensors(path: Path, described: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters and the standardisation: `rows`, `means` and `scales` of a `LoadedRun`.
-
-    Raises:
-        RunError: The file is missing or damaged, or its tensors are not those of the description.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            _refuse_other_tensors(file, described)
-            return _tensors(file, described)
-    except FileNotFoundError:
-        raise RunError(f"{path}: is missing; --overwrite makes the run anew") from None
-    except (OSError, SafetensorError, ValueError, OverflowError) as error:
-        raise RunError(f"{path}: does not hold the models of model.json: {error}") from None
-
-
-def _tensors(file: Any, described: Mapping[str, Any]) -> dict[str, Any]:
-    rows, means, scales = [], [], []
-    for fold, entries in enumerate(described["modalities"]):
-        rows.append(_rows(file, described, fold))
-        means.append(_statistics(file, fold, entries, "mean"))
-        scales.append(_statistics(file, fold, entries, "scale"))
-        if any(bool((one <= 0).any()) for one in scales[-1]):
-            raise ValueError(f"a scale of fold {fold} is not positive")
-    return {"rows": tuple(rows), "means": tuple(means), "scales": tuple(scales)}
-
-
-def _rows(file: Any, described: Mapping[str, Any], fold: int) -> Float[Tensor, "seed parameter"]:
-    shapes = _fold_architecture(described, fold).shapes
-    return torch.stack(
-        [
-            torch.cat([file.get_tensor(f"fold{fold}/seed{seed}/{n}").flatten() for n in shapes])
-            for seed in described["seeds"]
-        ]
-    )
-
-
-def _statistics(
-    file: Any, fold: int, entries: Iterable[InputEntry], name: str
-) -> tuple[Float[Tensor, " _"], ...]:
-    found = tuple(file.get_tensor(f"fold{fold}/{one.modality}.{name}").float() for one in entries)
-    if not all(bool(torch.isfinite(one).all()) for one in found):
-        raise ValueError(f"a {name} of fold {fold} is not finite")
-    return found
-
-
-def _refuse_other_tensors(file: Any, described: Mapping[str, Any]) -> None:
-    """Hold every tensor's name, shape and type against what model.json describes."""
-    there = set(file.keys())
-    seeds = described["seeds"]
-    number = len(described["folds"]) * len(seeds)
-    if number > len(there):
-        raise ValueError(f"{len(there)} tensors are none of {number} models")
-    for fold, entries in enumerate(described["modalities"]):
-        shapes = _fold_architecture(described, fold).shapes
-        wanted = {
-            f"fold{fold}/seed{seed}/{name}": (shape, "F32")
-            for seed in seeds
-            for name, shape in shapes.items()
-        }
-        for one in entries:
-            for name in ("mean", "scale"):
-                wanted[f"fold{fold}/{one.modality}.{name}"] = ((one.dimension,), "F64")
-        for name, (shape, kind) in wanted.items():
-            if name not in there:
-                raise ValueError(f"{name} is missing")
-            part = file.get_slice(name)
-            found = tuple(part.get_shape()), part.get_dtype()
-            if found != (shape, kind):
-                raise ValueError(f"{name} is {found[1]} of {found[0]}, not {kind} of {shape}")
-
-
-def _fold_architecture(described: Mapping[str, Any], fold: int) -> Architecture:
-    return fold_architecture(
-        described["modalities"][fold], described["settings"][fold], described["classes"]
-    )
+def _layers(one: Mapping[str, Any], modality: str) -> dict[str, Any]:
+    """What is told of layers that are summed."""
+    layers, scale = _names(one, "layers", least=2), one["scale"]
+    known = {one: None if len(one) > _MOST_LETTERS else parse_name(one).layer for one in layers}
+    if len(known) != len(layers) or None in known.values():
+        raise ValueError(f"{modality}'s layers must be names of single layers, each once")
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < 1e6:
+        raise ValueError(f"{modality}'s scale is {str(scale)[:40]!r}, and must be above 0")
+    return {"layers": layers, "scale": float(scale)}
 
 
 def _listed(model: Mapping[str, Any], name: str) -> list[Any]:

@@ -13,9 +13,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from amber_cache.errors import CacheError, ConfigError, UtteranceError
+from amber_cache.errors import ConfigError, UtteranceError
 from amber_cache.records import Utterance
-from amber_cache.store import DONE, Cache, Embedding
+from amber_cache.store import DONE, Cache
+from amber_heads.cached_inputs import InPlace, in_place_of
 from amber_heads.ensemble import Gathered, refuse_unanswerable
 from amber_heads.forecast import Failure, Item
 from amber_heads.loaded import InputEntry, LoadedRun
@@ -74,9 +75,9 @@ def gather_cache(run: LoadedRun, cache: Cache, encoders: Mapping[str, str]) -> G
     for key, entry in run.inputs.items():
         found = _entry_of(cache, entry, encoders.get(entry.modality))
         if found is None:
-            vectors[key] = np.full((len(ids), entry.dimension), np.nan, dtype=np.float32)
+            vectors[key] = np.full((len(ids), entry.width), np.nan, dtype=np.float32)
             continue
-        vectors[key] = np.asarray(found.vectors)
+        vectors[key] = found.vectors
         failed |= _failed_rows(cache, found, ids)
     kept = [row for row, one in enumerate(ids) if one not in failed]
     vectors = {key: one[kept] for key, one in vectors.items()}
@@ -193,7 +194,7 @@ def _encoded(
     """One entry's vectors of all utterances, NaN where there is nothing to encode."""
     from amber_cache import embed
 
-    vectors = np.full((len(utterances), entry.dimension), np.nan, dtype=np.float32)
+    vectors = np.full((len(utterances), entry.width), np.nan, dtype=np.float32)
     rows = [
         row
         for row, one in enumerate(utterances)
@@ -205,6 +206,7 @@ def _encoded(
         [utterances[row] for row in rows],
         modality=entry.modality,
         attrs=entry.attrs,
+        layers=entry.layer_numbers,
         folder=options.folder,
         encoder=options.encoders.get(entry.modality),
         device=options.device,
@@ -216,25 +218,15 @@ def _encoded(
     return vectors, errors, found.notes
 
 
-def _entry_of(cache: Cache, entry: InputEntry, name: str | None) -> Embedding | None:
+def _entry_of(cache: Cache, entry: InputEntry, name: str | None) -> InPlace | None:
     """The cache's vectors in the place of the run's; None where it has none of that modality."""
-    from amber_cache import embed
-
     names = cache.encoders(entry.modality)
     if not names and name is None:
         return None
-    chosen = entry.entry if name is None and entry.entry in names else name
-    found = cache.embeddings(entry.modality, chosen)
-    embed.refuse_other_encoder(entry.modality, entry.attrs, found.attrs)
-    if found.vectors.shape[1] != entry.dimension:
-        raise CacheError(
-            f"{cache.path}: {entry.modality}/{found.name} has {found.vectors.shape[1]} features, "
-            f"and the run was trained on {entry.dimension}"
-        )
-    return found
+    return in_place_of(cache, entry, name)
 
 
-def _failed_rows(cache: Cache, found: Embedding, ids: Sequence[str]) -> dict[str, str]:
+def _failed_rows(cache: Cache, found: InPlace, ids: Sequence[str]) -> dict[str, str]:
     """By id, why an encoder gave no vector where there was something to encode."""
     table = cache.utterances
     inputs = {"audio": table.audio_path, "text": table.text}.get(found.modality)

@@ -4,7 +4,8 @@ A member is a (fold, seed). Its tensors are slices of initialisers whose first a
 so that a layer of all members is one batched MatMul. Members of unlike width are padded with zeros,
 which nothing downstream reads: a padded unit is relu(0) = 0, and its outgoing weights are 0.
 
-    <modality>                (batch, feature) float32, as the encoder gave it: not standardised
+    <modality>                (batch, feature) float32, as the encoder gave it: not standardised;
+                              (batch, layer, feature) where the run sums layers
     <head>_distribution       (batch, class) the mean over members
     <head>_members            (member, batch, class)
 """
@@ -17,6 +18,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from amber_heads.featurizer import SCALE
+from amber_heads.heads import Architecture
 from amber_heads.loaded import LoadedRun
 from amber_heads.options import FUSION
 
@@ -24,7 +27,7 @@ from amber_heads.options import FUSION
 OPSET, IR_VERSION = 17, 8
 
 #: Tensors by name, the first axis the member; vectors of a layer are (member, 1, out).
-Tensors = dict[str, Float[np.ndarray, "member _ _"]]
+Tensors = dict[str, Float[np.ndarray, "member ... _"]]
 
 
 def build_graph(run: LoadedRun, *, metadata: Mapping[str, str]) -> Any:
@@ -36,18 +39,18 @@ def build_graph(run: LoadedRun, *, metadata: Mapping[str, str]) -> Any:
     """
     from onnx import TensorProto, helper, numpy_helper
 
-    graph = _Graph()
+    graph = _Graph(run.architecture(0))
     for entry in run.modalities[0]:
         graph.standardise(entry.modality)
     for entry in run.modalities[0]:
         name = entry.modality
-        graph.answer(name, graph.layer(f"{name}.hidden", f"{name}.standardised", relu=True))
+        graph.answer(name, graph.layer(f"{name}.hidden", graph.read(name, by=name), relu=True))
     if FUSION in run.heads:
         graph.fuse([entry.modality for entry in run.modalities[0]])
     num_classes, num_members = len(run.classes), len(run.members)
     inputs = [
         helper.make_tensor_value_info(
-            one.modality, TensorProto.FLOAT, ["batch", one.dimension], "not standardised"
+            one.modality, TensorProto.FLOAT, ["batch", *one.shape], "not standardised"
         )
         for one in run.modalities[0]
     ]
@@ -81,6 +84,9 @@ def _tensors_of(run: LoadedRun, fold: int, seed: int, width: int) -> dict[str, n
     found: dict[str, np.ndarray] = {}
     for name, view in views.items():
         values = view[0].numpy()
+        if name.endswith(".scores"):  # softmax(s a), s inside: (1, 1, layer)
+            found[name] = np.float32(SCALE) * values[None, None]
+            continue
         is_gate = name.startswith(f"{FUSION}.gate.")
         blocks = architecture.gate_width // architecture.hidden if is_gate else 1
         layer = name.rpartition(".")[0]
@@ -90,8 +96,9 @@ def _tensors_of(run: LoadedRun, fold: int, seed: int, width: int) -> dict[str, n
         rows = width if reads_hidden and values.ndim == 2 else len(columns)
         found[name] = _padded(columns, rows, out, blocks)
     for number, entry in enumerate(run.modalities[fold]):
-        found[f"{entry.modality}.mean"] = run.means[fold][number].float().numpy()[None]
-        found[f"{entry.modality}.scale"] = run.scales[fold][number].float().numpy()[None]
+        for kind, statistics in (("mean", run.means), ("scale", run.scales)):
+            shaped = statistics[fold][number].float().numpy().reshape(1, *entry.shape)
+            found[f"{entry.modality}.{kind}"] = shaped
     return found
 
 
@@ -108,7 +115,8 @@ def _padded(
 class _Graph:
     """Nodes in order, and the constants that they read; each node is named after its output."""
 
-    def __init__(self) -> None:
+    def __init__(self, architecture: Architecture) -> None:
+        self.architecture = architecture
         self.nodes: list[Any] = []
         self.constants: dict[str, np.ndarray] = {}
 
@@ -126,10 +134,21 @@ class _Graph:
         return name
 
     def standardise(self, modality: str) -> None:
-        """(batch, feature) -> (member, batch, feature), each with its fold's statistics."""
+        """(batch, ...) -> (member, batch, ...), each with its fold's statistics."""
         each = self.add("Unsqueeze", [modality, self.axes(0)], f"{modality}.each")
         centred = self.add("Sub", [each, f"{modality}.mean"], f"{modality}.centred")
         self.add("Div", [centred, f"{modality}.scale"], f"{modality}.standardised")
+
+    def read(self, modality: str, *, by: str) -> str:
+        """What a head reads of a modality, (member, batch, feature): as it is, or summed layers."""
+        standardised = f"{modality}.standardised"
+        if modality not in self.architecture.layered:
+            return standardised
+        scores = self.architecture.layer_scores(modality)[by]
+        stem = scores.removesuffix(".scores")
+        weights = self.add("Softmax", [scores], f"{stem}.weights", axis=-1)
+        row = self.add("MatMul", [weights, standardised], f"{stem}.row")  # (., batch, 1, feature)
+        return self.add("Squeeze", [row, self.axes(2)], f"{stem}.sum")
 
     def layer(self, name: str, source: str, *, relu: bool = False) -> str:
         """A linear layer of all members."""
@@ -145,7 +164,7 @@ class _Graph:
 
     def fuse(self, modalities: list[str]) -> None:
         """The gate, a softmax over modalities feature by feature, and the head behind it."""
-        sources = {one: f"{one}.standardised" for one in modalities}
+        sources = {one: self.read(one, by=FUSION) for one in modalities}
         projected = [self.layer(f"{FUSION}.project.{m}", z) for m, z in sources.items()]
         logits = f"{FUSION}.gate.bias"
         for m, z in sources.items():

@@ -6,17 +6,17 @@ hash: ids, votes, vectors and split columns, under the run's own label policy.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from amber_cache.errors import AmberError, RunError
 from amber_heads.loaded import LoadedRun
 from amber_heads.options import FitConfig, GridConfig
+from amber_heads.prediction_files import PREDICTIONS, open_predictions
 from amber_heads.preparation import Prepared, prepare
 
 
@@ -54,16 +54,24 @@ def own_data(run: LoadedRun, cache: Path) -> OwnData | None:
         prepared = prepare(config, {})
     except AmberError:  # other labels, other entries: another cache
         return None
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        # What another hand wrote may hold anything anywhere.
+        raise RunError(
+            f"{run.folder}/config.json: its settings are none that a run was told ({error!r})"
+        ) from None
     return OwnData(prepared) if prepared.fingerprint == run.config.get("data") else None
 
 
 def used_ids(run: LoadedRun) -> frozenset[str]:
-    """The ids that a run's predictions.h5 lists; none where it can't be read."""
-    try:
-        with h5py.File(run.folder / "predictions.h5", "r") as file:
-            return frozenset(map(str, file["id"].asstr()[:]))
-    except (OSError, KeyError, TypeError, ValueError):
+    """The ids that a run's predictions.h5 lists; none where there is no such file.
+
+    Raises:
+        RunError: It can't be read.
+    """
+    if not os.path.lexists(run.folder / PREDICTIONS):
         return frozenset()
+    with open_predictions(run.folder) as file:
+        return frozenset(map(str, file.texts("id")))
 
 
 def configuration(run: LoadedRun, cache: Path) -> FitConfig:

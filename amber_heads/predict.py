@@ -171,6 +171,8 @@ def _for_other(
                 f"{', '.join(run.inputs)}"
             )
         embed.refuse_other_encoder(entry.modality, run.inputs[key].attrs, entry.attrs)
+        if run.inputs[key].layers != entry.layers:
+            raise ConfigError(f"--conflict-from {other.folder}: weighs other layers of {key}")
     vectors = {key: gathered.vectors[key] for key in other.inputs}
     own = None if cache is None else own_data(other, cache)
     return replace(gathered, vectors=vectors, fold_of={} if own is None else own.fold_of)

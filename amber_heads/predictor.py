@@ -111,14 +111,16 @@ class Predictor:
         for key, entry in self.run.inputs.items():
             source = given.get(entry.modality)
             if source is None:
-                vectors[key] = np.full((1, entry.dimension), np.nan, dtype=np.float32)
+                vectors[key] = np.full((1, entry.width), np.nan, dtype=np.float32)
             else:
                 rate = sampling_rate_hz if isinstance(source, np.ndarray) else None
                 embedder = self._embedder(key)
                 vectors[key] = embedder.embed(source, sampling_rate_hz=rate)[np.newaxis]
         return _prediction(self.run, self.run.predict_embeddings(vectors), head, missing)
 
-    def predict_embeddings(self, inputs: Mapping[str, Float[np.ndarray, "utterance _"]]) -> Answers:
+    def predict_embeddings(
+        self, inputs: Mapping[str, Float[np.ndarray, "utterance ... _"]]
+    ) -> Answers:
         """What every model says of vectors that the run's encoders made; see `LoadedRun`.
 
         `.mean` is the ensemble's (N, H, C), `.entropy`, `.spread` and `.conflict` what follows.
@@ -133,6 +135,7 @@ class Predictor:
             self._embedders[key] = embed.load_embedder(
                 entry.modality,
                 entry.attrs,
+                layers=entry.layer_numbers,
                 encoder=self._encoders.get(entry.modality),
                 device=self._device,
             )

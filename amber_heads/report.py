@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from amber_cache.errors import RunError
+from amber_cache.errors import AmberError, RunError
 from amber_cache.store import amber_version
 from amber_heads.evidence import Evidence, read_evidence
 from amber_heads.floors import FLOORS
@@ -26,7 +26,7 @@ from amber_heads.reporting.references import write_references
 from amber_heads.reporting.sections import make_page, warnings_of
 from amber_heads.reporting.utterances import utterance_rows
 from amber_heads.results import csv_bytes, json_bytes, read_json
-from amber_heads.tables import Table, to_csv, to_latex, to_markdown
+from amber_heads.tables import Table, tables_of, to_csv, to_latex, to_markdown
 
 Progress = Callable[[str, int, int], None]
 
@@ -70,7 +70,7 @@ def make_report(config: ReportConfig, *, out: Path | None, progress: Progress) -
             that can't be written to.
     """
     progress("reading", 0, 4)
-    evidence = _without_stored_floors(read_evidence(config.runs, names=config.names))
+    evidence = _read(config)
     folder = out or Path("runs") / f"report-{_hash(evidence, config)[:8]}"
     refuse_strangers(folder)
     progress("computing", 1, 4)
@@ -104,6 +104,26 @@ def make_report(config: ReportConfig, *, out: Path | None, progress: Progress) -
         warnings=tuple(warnings_of(contents)),
         tables=leading_tables(contents, tables),
     )
+
+
+def _read(config: ReportConfig) -> Evidence:
+    """What the runs hold, and tables can be made of.
+
+    Raises:
+        AmberError: It can't be, as one that another hand wrote.
+    """
+    try:
+        evidence = _without_stored_floors(read_evidence(config.runs, names=config.names))
+        for path, summary in evidence.summaries.items():
+            if evidence.configs[path].get("command") != "compare":  # whose tables are made here
+                tables_of(summary)
+    except AmberError:
+        raise
+    # A summary may lack anything and hold anything anywhere, so none is listed.
+    except Exception as error:
+        runs = ", ".join(map(str, config.runs))
+        raise RunError(f"{runs}: summary.json or config.json is no run's ({error!r})") from None
+    return evidence
 
 
 def _without_stored_floors(evidence: Evidence) -> Evidence:

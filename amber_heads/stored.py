@@ -6,16 +6,18 @@ Nothing is compared with another run here, and nothing computed: that is `eviden
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from jaxtyping import Float, Int
 
 from amber_cache.errors import RunError
+from amber_cache.store import read_bounded
+from amber_heads.prediction_files import PredictionFile, open_predictions
 from amber_heads.results import read_json
 
 Row = Mapping[str, str]
@@ -25,6 +27,9 @@ _NEEDED = ("summary.json", "predictions.h5")
 _WELCOME = ("runs.csv", "curves.csv")
 
 _TEXTS = ("id", "speaker", "dialogue", "session")
+
+#: Bytes of runs.csv or curves.csv, far above what a grid of thousands of runs writes.
+_MOST_CSV_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,23 +73,22 @@ def read_run(path: Path) -> StoredRun:
         RunError: It has no predictions, is cut off, or was written by a newer amber.
     """
     config = read_json(path / "config.json")
-    sizes = config.get("files") or {}
+    told = config.get("files")
+    sizes = told if isinstance(told, dict) else {}
     for name in _NEEDED:
         _refuse_cut_off(path / name, sizes.get(name))
     summary = read_json(path / "summary.json")
     rows = {name: _rows(path / name, sizes.get(name)) for name in _WELCOME}
-    try:
-        with h5py.File(path / "predictions.h5", "r") as file:
-            return StoredRun(
-                path=path,
-                config=config,
-                summary=summary,
-                **_arrays(file),
-                runs=rows["runs.csv"],
-                curves=rows["curves.csv"],
-            )
-    except (OSError, KeyError, ValueError) as error:
-        raise RunError(f"{path}/predictions.h5: can't be read: {error}") from None
+    with open_predictions(path) as file:
+        arrays = _arrays(file)
+    return StoredRun(
+        path=path,
+        config=config,
+        summary=summary,
+        **arrays,
+        runs=rows["runs.csv"],
+        curves=rows["curves.csv"],
+    )
 
 
 def training_means(run: StoredRun) -> Float[np.ndarray, "utterance class"]:
@@ -103,21 +107,28 @@ def training_means(run: StoredRun) -> Float[np.ndarray, "utterance class"]:
     return means
 
 
-def _arrays(file: h5py.File) -> dict[str, Any]:
-    texts = {name: file[name].asstr()[:].astype(str) for name in _TEXTS}
-    fold = file["fold"][:]
-    named = file["test_set"].asstr()[:].astype(str) if "test_set" in file else None
+def _arrays(file: PredictionFile) -> dict[str, Any]:
+    classes, heads = file.words("classes"), file.words("heads")
+    seeds = tuple(map(int, file.words("seeds")))
+    ids = file.texts("id")
+    texts = {name: file.texts(name, len(ids)).astype(str) for name in _TEXTS}
+    fold = file.folds(len(ids))
+    named = file.texts("test_set", len(ids)).astype(str) if "test_set" in file else None
     texts["test_set"] = np.where(fold >= 0, "test", "") if named is None else named
+    shape = (len(seeds), len(heads), len(ids), len(classes))
+    validation = file.array("validation", (None, *shape)) if "validation" in file else None
+    if validation is not None and len(validation) <= fold.max(initial=-1):
+        raise ValueError(f"validation has {len(validation)} folds of {fold.max() + 1}")
     return {
-        "classes": tuple(map(str, file.attrs["classes"])),
-        "heads": tuple(map(str, file.attrs["heads"])),
-        "seeds": tuple(map(int, file.attrs["seeds"])),
+        "classes": classes,
+        "heads": heads,
+        "seeds": seeds,
         "texts": texts,
-        "fold": fold.astype(np.int64),
-        "target": file["target"][:].astype(np.float64),
-        "votes": file["votes"][:].astype(np.float64),
-        "test": file["test"][:],
-        "validation": file["validation"][:] if "validation" in file else None,
+        "fold": fold,
+        "target": file.array("target", shape[2:]).astype(np.float64),
+        "votes": file.array("votes", shape[2:]).astype(np.float64),
+        "test": file.array("test", shape),
+        "validation": validation,
     }
 
 
@@ -132,7 +143,11 @@ def _refuse_cut_off(path: Path, size: int | None) -> None:
 
 
 def _rows(path: Path, size: int | None) -> tuple[Row, ...]:
-    if not path.is_file() or size not in (None, path.stat().st_size):
+    """() where the file is gone, cut off or damaged: a report says without it what it can."""
+    try:
+        data = read_bounded(path, most_bytes=_MOST_CSV_BYTES)
+        if size not in (None, len(data)):
+            return ()
+        return tuple(csv.DictReader(io.StringIO(data.decode(), newline="")))
+    except (OSError, ValueError, csv.Error):
         return ()
-    with path.open(encoding="utf-8", newline="") as file:
-        return tuple(csv.DictReader(file))

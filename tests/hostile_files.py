@@ -33,6 +33,12 @@ MOST_S, MOST_MEMORY_BYTES = 30, 1 << 30
 _FAST = ("--epochs", 1, "--hidden", 4, "--seeds", "0,1", "--num-folds", 3, "--workers", 1)
 _FIT = ("fit", "--cache", "data/cache.h5", *_FAST, "--quiet")
 
+_USES = (("predict", "run", "data/cache.h5"), ("eval", "run", "--cache", "data/cache.h5"))
+_REPORT = ("report", "run", "--out", "told")
+
+#: Of another corpus, so that what the run was trained on is read from its predictions.h5.
+_ELSEWHERE = ("eval", "run", "--cache", "data/other.h5")
+
 #: What is done with a file of each kind, in its folder.
 COMMANDS: dict[str, tuple[tuple[object, ...], ...]] = {
     "cache": (
@@ -42,12 +48,14 @@ COMMANDS: dict[str, tuple[tuple[object, ...], ...]] = {
     "setting": (
         ("fit", "--cache", "data/cache.h5", "--config", "config.json", "--out", "new", "--quiet"),
     ),
-    "config": ((*_FIT, "--out", "run"), ("export", "run", "--onnx", "run.onnx")),
+    "config": ((*_FIT, "--out", "run"), ("export", "run", "--onnx", "run.onnx"), *_USES, _REPORT),
+    "told": (*_USES, _ELSEWHERE),
     "listing": ((*_FIT, "--out", "run"),),
-    "summary": ((*_FIT, "--out", "run"),),
-    "model": (("export", "run", "--onnx", "run.onnx"),),
+    "summary": ((*_FIT, "--out", "run"), _REPORT),
+    "model": (("export", "run", "--onnx", "run.onnx"), *_USES),
     "kept": ((*_FIT, "--out", "again"),),
-    "predictions": (("read_predictions", "run"),),
+    "predictions": (("read_predictions", "run"), _REPORT),
+    "seen": (_ELSEWHERE,),
 }
 
 
@@ -76,7 +84,14 @@ def make(folder: Path, chosen: Sequence[Hostile]) -> None:
 
 def open_all(folder: Path, chosen: Sequence[Hostile]) -> Iterator[dict[str, Any]]:
     """Open traps in bounded memory and time; what came of each command."""
-    from amber_heads import experiment, exporting, training  # noqa: F401  before memory is bounded
+    from amber_heads import (  # noqa: F401  before memory is bounded
+        evaluate_run,
+        experiment,
+        exporting,
+        predict,
+        report,
+        training,
+    )
 
     first = _address_space()
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -97,6 +112,7 @@ def _make_sound(folder: Path) -> None:
     """What all traps but the caches start from: a cache, a run on it, what is kept of it."""
     made = utterances(24, num_sessions=3)
     small_cache(folder / "data" / "cache.h5", made)
+    small_cache(folder / "data" / "other.h5", made[:12])
     finished = amber(*_FIT, "--out", "run", cwd=folder)
     assert finished.status == 0, finished.err
 

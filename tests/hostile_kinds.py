@@ -20,12 +20,14 @@ class Hostile:
         make: Puts it into an empty folder, or one with a sound run in it.
         ignored: It is passed over, and the command does what it would without it (exit status 0);
             all others are refused (exit status 2).
+        either: Whichever of the two: no command needs what is wrong, and some look at it.
     """
 
     kind: str
     name: str
     make: Callable[[Path], None]
     ignored: bool = False
+    either: bool = False
 
 
 def _fifo(path: Path) -> None:

@@ -96,7 +96,11 @@ def _configs() -> list[Hostile]:
     weird = {name: _weird("config.json", make) for name, make in WEIRD_FILES.items()}
     lies = {n: _lie("run/config.json", lie, out="config.json") for n, lie in _SETTINGS.items()}
     made = {**bad, **weird, **lies}
-    return [Hostile("setting", f"setting-{name}", make) for name, make in made.items()]
+    told = {name: _lie("run/config.json", lie) for name, lie in _SETTINGS.items()}
+    return [
+        *(Hostile("setting", f"setting-{name}", make) for name, make in made.items()),
+        *(Hostile("told", f"told-{name}", make, either=True) for name, make in told.items()),
+    ]
 
 
 def _run_files() -> list[Hostile]:
@@ -143,6 +147,8 @@ def _predictions() -> list[Hostile]:
     made: dict[str, Callable[[Path], None]] = {
         f"predictions-{name}": _weird(path, make) for name, make in WEIRD_FILES.items()
     }
+    seen = {f"seen-{name}": _weird(path, make) for name, make in WEIRD_FILES.items()}
+    del seen["seen-a-folder"]
     changes: dict[str, Callable[[h5py.File], object]] = {
         "elsewhere": lambda file: file.__setitem__("test", h5py.ExternalLink("/etc/passwd", "/x")),
         "of-terabytes": lambda file: file.create_dataset("test", (1 << 20,) * 4, "f4"),
@@ -150,8 +156,35 @@ def _predictions() -> list[Hostile]:
         "of-two-axes": lambda file: file.create_dataset("test", data=np.ones((2, 2))),
         "missing": lambda file: None,
     }
-    made |= {f"predictions-{name}": _test_changed(change) for name, change in changes.items()}
-    return [Hostile("predictions", name, make) for name, make in made.items()]
+    for name, change in changes.items():
+        made[f"predictions-{name}"] = _replaced("test", change)
+    made["predictions-of-endless-folds"] = _replaced("fold", _endless_folds)
+    for name, change in _BAD_IDS.items():
+        seen[f"seen-{name}"] = _replaced("id", change)
+    seen["seen-validation-of-terabytes"] = _replaced("validation", _huge)
+    return [
+        *(Hostile("predictions", name, make) for name, make in made.items()),
+        *(Hostile("seen", name, make) for name, make in seen.items()),
+    ]
+
+
+def _endless_folds(file: h5py.File) -> None:
+    file.create_dataset("fold", data=np.full(24, 1 << 40))
+
+
+def _huge(file: h5py.File) -> None:
+    file.create_dataset("validation", (3, 2, 3, 1 << 40, 4), "f4", chunks=(1, 1, 1, 1 << 20, 4))
+
+
+_BAD_IDS: dict[str, Callable[[h5py.File], object]] = {
+    "ids-elsewhere": lambda file: file.__setitem__("id", h5py.ExternalLink("/etc/passwd", "/x")),
+    "ids-by-a-link": lambda file: file.__setitem__("id", h5py.SoftLink("/speaker")),
+    "ids-of-numbers": lambda file: file.create_dataset("id", data=np.arange(24)),
+    "ids-of-gigabytes": lambda file: file.create_dataset("id", (1 << 34,), "S64"),
+    "ids-of-two-axes": lambda file: file.create_dataset("id", data=[[b"a"], [b"b"]]),
+    "ids-not-utf-8": lambda file: file.create_dataset("id", data=np.array([b"\xff"] * 24)),
+    "ids-missing": lambda file: None,
+}
 
 
 def _header(content: object, size: int = 64) -> bytes:
@@ -273,10 +306,12 @@ def _described(runs: str) -> Callable[[Path], None]:
     return make
 
 
-def _test_changed(change: Callable[[h5py.File], object]) -> Callable[[Path], None]:
+def _replaced(name: str, change: Callable[[h5py.File], object]) -> Callable[[Path], None]:
+    """One dataset of predictions.h5, in another's place."""
+
     def make(folder: Path) -> None:
         with h5py.File(folder / "run" / "predictions.h5", "a") as file:
-            del file["test"]
+            del file[name]
             change(file)
 
     return make

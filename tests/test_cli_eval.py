@@ -18,7 +18,7 @@ from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import accuracy_score
 
 from amber_cache.records import Utterance, Vote
-from amber_cache.store import open_cache
+from amber_cache.store import FAILED, make_embedding, open_cache, write_cache
 from amber_heads.loaded import load_run
 from tests.commands import amber
 from tests.small_caches import small_cache, utterances
@@ -230,3 +230,52 @@ def test_what_can_not_be_is_refused(place: Path, options: tuple[str, ...], reaso
     done = amber("eval", "run", "--cache", "other.h5", *options, cwd=place)
     assert done.status == 2
     assert reason in done.err
+
+
+def _with_heard_texts(cache: Path, path: Path) -> np.ndarray:
+    """A copy with a second entry by the text encoder, as of other texts; gives its vectors.
+
+    Where a recogniser heard nothing, of the third utterance, there is none.
+    """
+    with open_cache(cache) as opened:
+        content = opened.content()
+    text = next(one for one in content.embeddings if one.modality == "text")
+    vectors = text.vectors + np.random.default_rng(3).normal(size=text.vectors.shape)
+    status = text.status.copy()
+    status[2] = FAILED
+    heard = make_embedding(
+        vectors.astype(np.float32),
+        modality="text",
+        name=f"{text.name}@asr-tiny",
+        status=status,
+        attrs=dict(text.attrs),
+    )
+    write_cache(path, replace(content, embeddings=(*content.embeddings, heard)))
+    return np.asarray(heard.vectors)
+
+
+def test_other_texts_by_the_same_encoder_are_read_where_they_are_named(
+    place: Path, tmp_path: Path
+) -> None:
+    """Train on what people wrote, test on what a recogniser heard: each fold by its own models."""
+    heard = _with_heard_texts(place / "cache.h5", tmp_path / "both.h5")
+    told = ("--cache", tmp_path / "both.h5")
+    plain = _eval(place, *told, "--out", tmp_path / "plain")
+    named = _eval(place, *told, "--text-encoder", "hash@asr-tiny", "--out", tmp_path / "asr")
+    same = _eval(place, *told, "--text-encoder", "hash", "--out", tmp_path / "plain")
+    assert same["selected"] == plain["selected"]
+    assert named["encoders"] == {"audio": "mel", "text": "hash@asr-tiny"}
+    assert named["utterances"]["used"] == plain["utterances"]["used"] - 1
+    assert named["utterances"]["left_out"] == {"without a vector in text=hash@asr-tiny": 1}
+    run = load_run(place / "run")
+    with open_cache(tmp_path / "both.h5") as cache:
+        audio, ids = cache.embeddings("audio", "mel").vectors, list(cache.utterances.id)
+    with h5py.File(tmp_path / "asr" / "predictions.h5") as file:
+        fold, found = file["fold"][:], file["test"][:].swapaxes(1, 2)
+        rows = np.array([ids.index(one) for one in file["id"].asstr()[:]])
+    for number in range(5):
+        own = fold == number
+        vectors = {"audio": audio[rows[own]], "text": heard[rows[own]]}
+        members = [(number, seed) for seed in run.seeds]
+        wanted = run.predict_embeddings(vectors, members=members).distributions
+        np.testing.assert_allclose(found[:, own], wanted, rtol=0, atol=1e-6)

@@ -16,6 +16,7 @@ from amber_cache.embed import (
     load_embedder,
     transcribe_utterances,
 )
+from amber_cache.encoders import registry
 from amber_cache.errors import CorpusError, EncoderError, UtteranceError
 from amber_cache.records import Utterance
 from amber_cache.store import open_cache
@@ -115,6 +116,22 @@ def test_what_stands_in_the_folder_is_not_encoded_again(corpus: Path, tmp_path: 
     assert encode("one") == 1
     assert encode("one") == 0
     assert encode("one", "two") == 1, "a batch of the new one alone"
+
+
+def test_its_encoder_is_loaded_once(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[str] = []
+    real = registry.load_encoder
+
+    def counted(*given: Any, **how: Any) -> Any:
+        loads.append(given[0])
+        return real(*given, **how)
+
+    monkeypatch.setattr(registry, "load_encoder", counted)
+    attrs = _entry(corpus, "text")[1]
+    embed_utterances([Utterance(id="a", text="yes")], modality="text", attrs=attrs, folder=tmp_path)
+    assert loads == ["text"]
 
 
 def test_another_version_or_other_settings_are_refused(corpus: Path) -> None:

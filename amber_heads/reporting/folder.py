@@ -6,13 +6,13 @@ What amber did not write is never thrown away: a folder that holds anything else
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from amber_cache.errors import RunError
+from amber_cache.store import read_json
 
 FORMAT = "amber-report"
 
@@ -69,7 +69,7 @@ def write_folder(folder: Path, content: Mapping[str, bytes]) -> None:
 def _strangers(place: Path) -> list[str]:
     there = {one.relative_to(place).as_posix() for one in place.rglob("*") if not one.is_dir()}
     try:
-        told = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
+        told = read_json(place / MANIFEST)
         known = set(told["files"]) if told["format"] == FORMAT else set()
     except (OSError, ValueError, KeyError, TypeError):
         known = set()
