@@ -37,6 +37,7 @@ class StoredRun:
         fold: (N,) number of the fold that tests an utterance, -1 for none.
         test: (S, H, N, C).
         validation: (F, S, H, N, C), NaN outside a fold's validation part; None: not kept.
+        training: (F, N) bool, whether an utterance is in a fold's training part; None: not told.
         runs: Rows of runs.csv, as text; empty where that is missing. Likewise `curves`.
     """
 
@@ -52,6 +53,7 @@ class StoredRun:
     votes: Float[np.ndarray, "utterance class"]
     test: np.ndarray
     validation: np.ndarray | None
+    training: np.ndarray | None
     runs: tuple[Row, ...]
     curves: tuple[Row, ...]
 
@@ -65,9 +67,15 @@ def read_run(path: Path) -> StoredRun:
     """Read a run directory.
 
     Raises:
-        RunError: It has no predictions, is cut off, or was written by a newer amber.
+        RunError: It has no predictions, is cut off, is of amber eval, or was written by a newer
+            amber.
     """
     config = read_json(path / "config.json")
+    if config.get("command") == "eval":
+        raise RunError(
+            f"{path}: is of amber eval, whose folds trained on nothing here; its own table tells "
+            "its figures, and a report is of fits, grids and comparisons"
+        )
     sizes = config.get("files") or {}
     for name in _NEEDED:
         _refuse_cut_off(path / name, sizes.get(name))
@@ -90,17 +98,24 @@ def read_run(path: Path) -> StoredRun:
 def training_means(run: StoredRun) -> Float[np.ndarray, "utterance class"]:
     """Row by row, the mean soft label of its fold's training part; NaN where no fold tests it.
 
-    Training is what a fold neither tests nor validates on, so that predictions of the validation
-    parts are needed: without them it is what the fold does not test.
+    A run that does not tell its training parts was written by an older amber: they are then what a
+    fold neither tests nor has validation predictions of.
     """
     means = np.full(run.target.shape, np.nan)
     for number in range(int(run.fold.max(initial=-1)) + 1):
-        train = run.fold != number
-        if run.validation is not None:
-            train &= np.isnan(run.validation[number]).all(axis=(0, 1, 3))
+        train = _training(run, number)
         if train.any():
             means[run.fold == number] = run.target[train].mean(axis=0)
     return means
+
+
+def _training(run: StoredRun, fold: int) -> np.ndarray:
+    if run.training is not None:
+        return np.asarray(run.training[fold])
+    train = run.fold != fold
+    if run.validation is not None:
+        train &= np.isnan(run.validation[fold]).all(axis=(0, 1, 3))
+    return np.asarray(train)
 
 
 def _arrays(file: h5py.File) -> dict[str, Any]:
@@ -118,6 +133,7 @@ def _arrays(file: h5py.File) -> dict[str, Any]:
         "votes": file["votes"][:].astype(np.float64),
         "test": file["test"][:],
         "validation": file["validation"][:] if "validation" in file else None,
+        "training": file["training"][:].astype(bool) if "training" in file else None,
     }
 
 
