@@ -56,6 +56,7 @@ import only those above them. `amber_heads.load(run)` alone can be called at onc
     calibration reliability, Brier's parts, selective prediction
     fusion_rules    trained heads -> a system's prediction
     entrants    a system's distributions out of fold
+    twins       which systems are one training under two names
     anatomy     the gain over CB-CE, step by step
     rendering   a table as text, Markdown, CSV, LaTeX
     table_words what all tables of results say alike
@@ -103,6 +104,7 @@ import only those above them. `amber_heads.load(run)` alone can be called at onc
     stored      one run directory, read; system_names what its systems are called
     same_data   whether runs can be paired
     evidence    several runs as one body of predictions
+    evidence_scores    that as rows of tables
     reporting   evidence -> what a report says, a package of its own
     report      all of that in one folder
 """

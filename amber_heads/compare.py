@@ -19,15 +19,21 @@ from amber_heads.anatomy import METRIC, WHOLE, anatomy
 from amber_heads.clusters import clusters_by
 from amber_heads.contents import first_entries, last_entries, prediction_arrays, table_files
 from amber_heads.entrants import Compared, Entrant, compare_system, floor_entrants
+from amber_heads.floors import FLOORS
 from amber_heads.options import CompareConfig, told
 from amber_heads.preparation import Guard, Prepared
 from amber_heads.selection import at_the_edge
-from amber_heads.stats import adjusted, paired_difference
+from amber_heads.stats import Difference, adjusted, paired_difference
 from amber_heads.summary import Results, curve_rows, read_at_another_head, run_rows
 from amber_heads.systems import systems_of
 from amber_heads.training import Training
+from amber_heads.twins import twins
 
 Progress = Callable[[str, int, int], None]
+
+#: Validation predictions are stored where they take no more bytes than these, before compression:
+#: only temperature scaling reads them.
+MOST_VALIDATION = 2**28
 
 
 def measure_comparison(
@@ -69,6 +75,7 @@ def _summary(
     labels = [one.label for system in systems for one in system.heads.values()]
     cells = dict.fromkeys(one for system in systems for one in system.cells)
     tests = {name: _Test(name, prepared, config) for name in found.test_sets}
+    last = last_entries(prepared, leaks)
     return {
         **first_entries(prepared, "compare", heads=labels, seeds=found.seeds),
         "configurations": [
@@ -82,9 +89,11 @@ def _summary(
         "differences": {
             n: test.differences(systems, config.reference) for n, test in tests.items()
         },
+        "twins": _twins(systems),
         "anatomy": {name: test.anatomy(systems) for name, test in tests.items()},
         "diverged_runs": [one.run.name for one in found.results if one.diverged],
-        **last_entries(prepared, leaks),
+        **last,
+        "notes": [*last["notes"], *_no_validation(systems, found)],
     }
 
 
@@ -127,25 +136,26 @@ class _Test:
         self._clusters = clusters_by(config.clusters, prepared.dataset.columns)[1][self._rows]
 
     def differences(self, systems: Sequence[Compared], reference: str) -> dict[str, Any]:
-        """Of every other system less the reference; one family for Holm."""
+        """Of every other system less the reference; one family for Holm, without twins."""
         (held,) = [one for one in systems if one.recipe.name == reference]
         others = [one for one in systems if one is not held]
-        family = adjusted(
-            [
-                paired_difference(
-                    self._target,
-                    one.entrant.test[:, self._rows],
-                    held.entrant.test[:, self._rows],
-                    metric=METRIC,
-                    clusters=self._clusters,
-                )
-                for one in others
-            ]
-        )
+        found = {one.recipe.name: self._difference(one, held) for one in others}
+        counted = [name for name in found if name not in _twins(systems)]
+        family = adjusted([found[name] for name in counted])
+        found |= dict(zip(counted, family, strict=True))
         return {
-            one.recipe.name: {"head": one.judged, **asdict(difference)}
-            for one, difference in zip(others, family, strict=True)
+            one.recipe.name: {"head": one.judged, **asdict(found[one.recipe.name])}
+            for one in others
         }
+
+    def _difference(self, one: Compared, held: Compared) -> Difference:
+        return paired_difference(
+            self._target,
+            one.entrant.test[:, self._rows],
+            held.entrant.test[:, self._rows],
+            metric=METRIC,
+            clusters=self._clusters,
+        )
 
     def anatomy(self, systems: Sequence[Compared]) -> dict[str, Any]:
         """The steps, and the whole; empty where the chain's beginning is missing."""
@@ -160,20 +170,42 @@ class _Test:
         }
 
 
+def _twins(systems: Sequence[Compared]) -> dict[str, str]:
+    told_of = {one.recipe.name: ([told(s) for s in one.by_fold], one.judged) for one in systems}
+    return twins(told_of)
+
+
 def _predictions(prepared: Prepared, found: Results, systems: Sequence[Compared]) -> bytes:
     entrants = [one for system in systems for one in system.heads.values()]
     entrants += floor_entrants(found)
-    arrays = {
+    arrays: dict[str, np.ndarray | files.Stacked] = {
         **prediction_arrays(prepared.dataset, prepared.folds),
-        "test": np.stack([one.test for one in entrants], axis=1),
-        "validation": _validation(entrants, found),
+        "test": files.Stacked([one.test for one in entrants]),
     }
+    if _validation_size(len(entrants), found) <= MOST_VALIDATION:
+        arrays["validation"] = _validation(entrants, found)
     attributes = {
         "classes": prepared.dataset.classes,
         "heads": [one.label for one in entrants],
         "seeds": found.seeds,
     }
     return files.predictions_bytes(arrays, attributes)
+
+
+def _validation_size(num_entrants: int, found: Results) -> int:
+    """Bytes of the array that is NaN but for a fifth."""
+    return len(found.folds) * len(found.seeds) * num_entrants * found.target.size * 4
+
+
+def _no_validation(systems: Sequence[Compared], found: Results) -> list[str]:
+    number = sum(len(one.heads) for one in systems) + len(FLOORS)
+    size = _validation_size(number, found)
+    if size <= MOST_VALIDATION:
+        return []
+    return [
+        f"predictions.h5 is without /validation, which would take {size / 1e9:.1f} GB; a report "
+        "of this comparison has no temperature scaling"
+    ]
 
 
 def _validation(

@@ -176,13 +176,24 @@ def _test_notes(summary: Mapping[str, Any], test: str) -> list[str]:
     why_not = list(dict.fromkeys(one["why_not"] for one in tested if one["why_not"]))
     if all(one["p"] is None for one in tested):
         return [f"{_NO_TEST}{'; '.join(why_not)}."]
-    reference = summary["reference"]
+    reference, number = summary["reference"], len(tested) - len(twins_of(summary))
     notes = [
         f"*, **, ***: JS is not {reference}'s, p < 0.05, 0.01, 0.001 by Holm over "
-        f"{counted(len(tested), 'system')}; two-sided permutation test, paired by utterance, "
+        f"{counted(number, 'system')}; two-sided permutation test, paired by utterance, "
         "averaged over seeds."
     ]
+    notes += [
+        f"{one} trains as {other}: its figures are that system's but for rounding, and Holm counts "
+        "the two once."
+        for one, other in twins_of(summary).items()
+    ]
     return notes + _cluster_notes(summary, test) + [f"Not tested: {one}." for one in why_not]
+
+
+def twins_of(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Tested systems that are one training with another; an older summary tells of none."""
+    reference = summary.get("reference")
+    return {k: v for k, v in (summary.get("twins") or {}).items() if k != reference}
 
 
 def _cluster_notes(summary: Mapping[str, Any], test: str) -> list[str]:

@@ -54,7 +54,9 @@ def prediction_arrays(dataset: Dataset, folds: Sequence[Fold]) -> dict[str, np.n
     """What predictions.h5 says of the utterances, beside the predictions."""
     fold_of = np.full(len(dataset), -1, dtype=np.int64)
     test_set = text_array([""] * len(dataset))
+    training = np.zeros((len(folds), len(dataset)), dtype=bool)
     for number, fold in enumerate(folds):
+        training[number, fold.train] = True
         for name, index in fold.tests.items():
             fold_of[index], test_set[index] = number, name
     return {
@@ -64,6 +66,7 @@ def prediction_arrays(dataset: Dataset, folds: Sequence[Fold]) -> dict[str, np.n
         **{name: dataset.columns[name] for name in ("speaker", "dialogue", "session")},
         "fold": fold_of,
         "test_set": test_set,
+        "training": training,
     }
 
 

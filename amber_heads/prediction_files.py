@@ -39,7 +39,7 @@ class PredictionFile:
         fits = found.ndim == len(shape) and all(
             one in (None, there) for one, there in zip(shape, found.shape, strict=True)
         )
-        if not fits or found.dtype.kind not in "fiu":
+        if not fits or found.dtype.kind not in "bfiu":
             wanted = ", ".join("any" if one is None else str(one) for one in shape)
             raise ValueError(f"{name} is {found.dtype} of {found.shape}, not numbers of ({wanted})")
         return found

@@ -89,6 +89,10 @@ def to_latex(table: Table) -> str:
     for r, row in enumerate(table.rows):
         if r in table.breaks:
             lines.append(r"\midrule")
+        if (
+            row[0].lstrip().startswith(("[", "*"))
+        ):  # what ends the row before would take it for its own
+            lines.append("{}%")
         lines.append(" & ".join(_tex_cell(table, r, c) for c in range(len(row))) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
     lines += [rf"\par\smallskip\footnotesize {_tex(note)}" for note in table.notes]

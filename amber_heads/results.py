@@ -17,6 +17,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +154,29 @@ def csv_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
     return text.getvalue().encode()
 
 
+@dataclass(frozen=True)
+class Stacked:
+    """Arrays that a dataset has side by side on its second axis, written one by one.
+
+    So that all of them never stand in memory twice.
+    """
+
+    parts: Sequence[np.ndarray]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the dataset."""
+        first, *rest = self.parts[0].shape
+        return (first, len(self.parts), *rest)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Likewise."""
+        return self.parts[0].dtype
+
+
 def predictions_bytes(
-    arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Sequence[object]]
+    arrays: Mapping[str, np.ndarray | Stacked], attributes: Mapping[str, Sequence[object]]
 ) -> bytes:
     """predictions.h5: one dataset an array (text as UTF-8), lists as attributes.
 
@@ -164,7 +186,11 @@ def predictions_bytes(
     name = f"amber-predictions-{secrets.token_hex(8)}"
     with h5py.File(name, "w", driver="core", backing_store=False) as file:
         for key, values in arrays.items():
-            if values.dtype == object:
+            if isinstance(values, Stacked):
+                made = file.create_dataset(key, values.shape, values.dtype, **_stored(values))
+                for place, part in enumerate(values.parts):
+                    made[:, place] = part
+            elif values.dtype == object:
                 file.create_dataset(key, data=values, dtype=h5py.string_dtype())
             else:
                 file.create_dataset(key, data=values, **_stored(values))
@@ -175,9 +201,9 @@ def predictions_bytes(
     return image
 
 
-def _stored(values: np.ndarray) -> dict[str, Any]:
+def _stored(values: np.ndarray | Stacked) -> dict[str, Any]:
     """How a dataset is laid out: one fold, seed and head to a chunk, of so many utterances."""
-    if values.ndim < 3 or not values.size:
+    if len(values.shape) < 3 or 0 in values.shape:
         return {}
     *leading, utterances, classes = values.shape
     chunk = (*(1 for _ in leading), min(utterances, _CHUNK_ROWS), classes)

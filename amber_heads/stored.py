@@ -42,6 +42,7 @@ class StoredRun:
         fold: (N,) number of the fold that tests an utterance, -1 for none.
         test: (S, H, N, C).
         validation: (F, S, H, N, C), NaN outside a fold's validation part; None: not kept.
+        training: (F, N) bool, whether an utterance is in a fold's training part; None: not told.
         runs: Rows of runs.csv, as text; empty where that is missing. Likewise `curves`.
     """
 
@@ -57,6 +58,7 @@ class StoredRun:
     votes: Float[np.ndarray, "utterance class"]
     test: np.ndarray
     validation: np.ndarray | None
+    training: np.ndarray | None
     runs: tuple[Row, ...]
     curves: tuple[Row, ...]
 
@@ -70,9 +72,15 @@ def read_run(path: Path) -> StoredRun:
     """Read a run directory.
 
     Raises:
-        RunError: It has no predictions, is cut off, or was written by a newer amber.
+        RunError: It has no predictions, is cut off, is of amber eval, or was written by a newer
+            amber.
     """
     config = read_json(path / "config.json")
+    if config.get("command") == "eval":
+        raise RunError(
+            f"{path}: is of amber eval, whose folds trained on nothing here; its own table tells "
+            "its figures, and a report is of fits, grids and comparisons"
+        )
     told = config.get("files")
     sizes = told if isinstance(told, dict) else {}
     for name in _NEEDED:
@@ -94,17 +102,24 @@ def read_run(path: Path) -> StoredRun:
 def training_means(run: StoredRun) -> Float[np.ndarray, "utterance class"]:
     """Row by row, the mean soft label of its fold's training part; NaN where no fold tests it.
 
-    Training is what a fold neither tests nor validates on, so that predictions of the validation
-    parts are needed: without them it is what the fold does not test.
+    A run that does not tell its training parts was written by an older amber: they are then what a
+    fold neither tests nor has validation predictions of.
     """
     means = np.full(run.target.shape, np.nan)
     for number in range(int(run.fold.max(initial=-1)) + 1):
-        train = run.fold != number
-        if run.validation is not None:
-            train &= np.isnan(run.validation[number]).all(axis=(0, 1, 3))
+        train = _training(run, number)
         if train.any():
             means[run.fold == number] = run.target[train].mean(axis=0)
     return means
+
+
+def _training(run: StoredRun, fold: int) -> np.ndarray:
+    if run.training is not None:
+        return np.asarray(run.training[fold])
+    train = run.fold != fold
+    if run.validation is not None:
+        train &= np.isnan(run.validation[fold]).all(axis=(0, 1, 3))
+    return np.asarray(train)
 
 
 def _arrays(file: PredictionFile) -> dict[str, Any]:
@@ -119,6 +134,9 @@ def _arrays(file: PredictionFile) -> dict[str, Any]:
     validation = file.array("validation", (None, *shape)) if "validation" in file else None
     if validation is not None and len(validation) <= fold.max(initial=-1):
         raise ValueError(f"validation has {len(validation)} folds of {fold.max() + 1}")
+    training = file.array("training", (None, len(ids))) if "training" in file else None
+    if training is not None and len(training) <= fold.max(initial=-1):
+        raise ValueError(f"training has {len(training)} folds of {fold.max() + 1}")
     return {
         "classes": classes,
         "heads": heads,
@@ -129,6 +147,7 @@ def _arrays(file: PredictionFile) -> dict[str, Any]:
         "votes": file.array("votes", shape[2:]).astype(np.float64),
         "test": file.array("test", shape),
         "validation": validation,
+        "training": None if training is None else training.astype(bool),
     }
 
 

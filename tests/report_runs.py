@@ -45,6 +45,7 @@ def make_run(
     settings: Mapping[str, Any] | None = None,
     corpus: str = "manifest",
     diverged: Sequence[str] = (),
+    lost_fold: int | None = None,
 ) -> Made:
     """Write a run directory as `amber compare` or `amber fit` leaves it, with made-up figures.
 
@@ -54,6 +55,7 @@ def make_run(
             rest go round the test sets.
         without: Files that are left out.
         diverged: Heads whose first seed is NaN.
+        lost_fold: A fold of which every run has diverged.
     """
     random = np.random.default_rng(random_seed)
     data = np.random.default_rng(0)
@@ -75,6 +77,11 @@ def make_run(
         rows = place % 4 == 1 if is_official else fold == (one + 1) % num_folds
         validation[one][:, :, rows] = test[:, :, rows]
     test[:, :, fold < 0] = np.nan
+    training = np.isnan(validation).all(axis=(1, 2, 4)) & (
+        fold != np.arange(len(validation))[:, None]
+    )
+    if lost_fold is not None:
+        test[:, :, fold == lost_fold] = validation[lost_fold] = np.nan
     names = list(ids or (f"u{i:05d}" for i in range(number)))
     arrays = {
         "id": text_array(names),
@@ -87,6 +94,7 @@ def make_run(
         "test_set": text_array(np.where(fold < 0, "", np.resize(test_sets, number)).tolist()),
         "test": test,
         "validation": validation,
+        "training": training,
     }
     attributes = {"classes": list(classes), "heads": list(heads), "seeds": list(seeds)}
     told = [dict(settings or {"loss": "amber2"})] * num_folds

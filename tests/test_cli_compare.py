@@ -16,7 +16,8 @@ from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import f1_score
 
 from amber_heads.evidence import read_evidence
-from amber_heads.scores import scores_of_evidence, scores_of_summary
+from amber_heads.evidence_scores import scores_of_evidence
+from amber_heads.scores import scores_of_summary
 from amber_heads.systems import systems_of
 from tests.commands import Finished, amber
 from tests.small_caches import changed, small_cache, utterances
@@ -122,8 +123,48 @@ def test_differences_are_those_of_the_means(whole: Comparison) -> None:
     assert list(tested) == [name for name in systems if name != "cb-ce"]
     for name, one in tested.items():
         assert one["mean"] == pytest.approx(js[name] - js["cb-ce"], abs=1e-9)
-        assert one["p"] <= one["p_adjusted"] <= 1
+        if name not in whole.summary["twins"]:
+            assert one["p"] <= one["p_adjusted"] <= 1
         assert one["num_clusters"] == 10
+
+
+def test_one_training_under_two_names_counts_once_for_holm(whole: Comparison) -> None:
+    twins = whole.summary["twins"]
+    assert twins == {"kl": "soft-ce", "amber2 without MAI": "js"}
+    for one, other in twins.items():
+        _, first = whole.predictions(f"{one}/fusion")
+        _, second = whole.predictions(f"{other}/fusion")
+        np.testing.assert_allclose(first, second, atol=1e-3)
+    tested = whole.summary["differences"]["test"]
+    assert {name for name, one in tested.items() if one["p_adjusted"] is None} == set(twins)
+    p = sorted(one["p"] for name, one in tested.items() if name not in twins)
+    assert min(one["p_adjusted"] or 1 for one in tested.values()) == pytest.approx(
+        min(1, p[0] * (len(tested) - 2))
+    )
+    for name in ("differences.md", "table.md"):
+        assert "kl trains as soft-ce" in (whole.folder / name).read_text()
+
+
+def test_training_parts_are_told_and_no_more(whole: Comparison) -> None:
+    with h5py.File(whole.folder / "predictions.h5", "r") as file:
+        training, fold = file["training"][()], file["fold"][()]
+        validated = ~np.isnan(file["validation"][:, 0, 0, :, 0])
+    assert training.dtype == bool
+    tested = fold == np.arange(3)[:, None]
+    np.testing.assert_array_equal(training, ~tested & ~validated)
+
+
+def test_validation_predictions_that_would_be_too_large_are_left_out(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("amber_heads.compare.MOST_VALIDATION", 1000)
+    found = _compare(place, "without-validation", *SOME)
+    with h5py.File(found.folder / "predictions.h5", "r") as file:
+        assert "validation" not in file
+    assert any("is without /validation" in one for one in found.summary["notes"])
+    evidence, floors = read_evidence([found.folder]), found.summary["floors"]
+    js = np.mean(jensenshannon(evidence.target, evidence.training_mean, base=2, axis=1) ** 2)
+    assert floors["training mean"]["test"]["js"]["mean"] == pytest.approx(js, abs=1e-9)
 
 
 def test_the_steps_of_the_anatomy_add_up_to_the_whole_gain(whole: Comparison) -> None:

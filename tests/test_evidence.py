@@ -71,6 +71,27 @@ def test_the_training_mean_is_of_what_a_fold_neither_tests_nor_validates_on(tmp_
         np.testing.assert_allclose(rows, np.tile(target[train].mean(0), (len(rows), 1)))
 
 
+def test_where_all_of_a_fold_diverged_its_training_mean_is_of_its_training_part(
+    tmp_path: Path,
+) -> None:
+    made = make_run(tmp_path / "run", lost_fold=1)
+    means = read_evidence([tmp_path / "run"]).training_mean
+    target = made.votes / made.votes.sum(1, keepdims=True)
+    train = (made.fold != 1) & (made.fold != 2)
+    rows = means[made.fold == 1]
+    np.testing.assert_allclose(rows, np.tile(target[train].mean(0), (len(rows), 1)))
+
+
+def test_an_evaluation_is_left_out_with_a_line(tmp_path: Path) -> None:
+    make_run(tmp_path / "run")
+    make_run(tmp_path / "eval", heads=HEADS, command="eval")
+    evidence = read_evidence([tmp_path / "run", tmp_path / "eval"])
+    assert {one.run for one in evidence.systems} == {tmp_path / "run"}
+    assert "eval: is of amber eval" in evidence.problems[0]
+    with pytest.raises(RunError, match="is of amber eval"):
+        read_evidence([tmp_path / "eval"])
+
+
 def test_only_tested_utterances_stand_in_it(tmp_path: Path) -> None:
     make_run(tmp_path / "run", test_sets=("test1", "test2"))
     evidence = read_evidence([tmp_path / "run"])

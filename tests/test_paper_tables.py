@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from amber_heads.evidence import read_evidence
+from amber_heads.evidence_scores import scores_of_evidence
 from amber_heads.paper_tables import COMPARED, paper_tables
 from amber_heads.rendering import Table, to_csv, to_latex, to_markdown
-from amber_heads.scores import scores_of_evidence, scores_of_summary
+from amber_heads.scores import scores_of_summary
 from amber_heads.tables import tables_of
 from tests.commands import amber
 from tests.small_caches import small_cache

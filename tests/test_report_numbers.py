@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from pathlib import Path
 from typing import Any
 
 import h5py
+import html5lib
 import numpy as np
 import pytest
 import torch
@@ -21,6 +23,7 @@ from amber_heads.losses import expert_weights as expert_weights_in_training
 from amber_heads.reporting.choices import floor_predictions
 from amber_heads.reporting.contents import ReportConfig, as_data, gather
 from amber_heads.reporting.experts import expert_weights
+from amber_heads.reporting.score_tables import metric_name
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +63,7 @@ def test_ten_numbers_at_random_follow_from_the_predictions(hostile_report: Path)
     systems = [one for one in data["parts"]["test"]["scores"] if one["kind"] == "system"]
     metrics = ("js", "js_aer", "bc", "brier", "r2", "acc", "f1", "wf1")
     choices = [(s, m) for s in systems for m in metrics]
-    html = (hostile_report / "report.html").read_text()
-    shown = {"js", "bc", "r2", "acc", "f1", "wf1", "brier", "js_aer"}
+    written = {name: _tables(hostile_report, name) for name in ("scores", "further-scores")}
     for one, metric in random.Random(7).sample(choices, 10):
         place = heads.index(f"{one['name']}/{one['head']}")
         rows = test[:, place] / test[:, place].sum(-1, keepdims=True)
@@ -70,13 +72,31 @@ def test_ten_numbers_at_random_follow_from_the_predictions(hostile_report: Path)
         np.testing.assert_allclose(figure["per_seed"], wanted, atol=1e-7)
         assert figure["mean"] == pytest.approx(np.mean(wanted), abs=1e-7)
         assert figure["std"] == pytest.approx(np.std(wanted, ddof=1), abs=1e-7)
-        assert metric in shown
-        cell = f"{figure['mean']:.3f}<small> ± {figure['std']:.3f}</small>"
-        assert cell in html
         table = "scores" if metric not in ("brier", "js_aer") else "further-scores"
-        for ending, between in ((".csv", " ± "), (".md", " ± "), (".tex", r" $\pm$ ")):
-            written = (hostile_report / "tables" / f"{table}{ending}").read_text()
-            assert f"{figure['mean']:.3f}{between}{figure['std']:.3f}" in written
+        told = f"{np.mean(wanted):.3f} ± {np.std(wanted, ddof=1):.3f}"
+        for kind, rows_there in written[table].items():
+            column = rows_there[0].index(metric_name(metric))
+            (row,) = [line for line in rows_there if line[:2] == [one["name"], one["head"]]]
+            assert row[column] == told, (kind, metric)
+
+
+def _tables(report: Path, name: str) -> dict[str, list[list[str]]]:
+    """A table's rows as a reader finds them in each of its files, its header first."""
+    written = {kind: (report / "tables" / f"{name}.{kind}").read_text() for kind in ("md", "tex")}
+    tree = html5lib.parse((report / "report.html").read_text(), namespaceHTMLElements=False)
+    (block,) = [one for one in tree.iter("div") if one.get("id") == f"table-{name}"]
+    page = [["".join(cell.itertext()) for cell in row] for row in block.iter("tr")]
+    markdown = re.sub(r"\*\*|\\", "", written["md"])
+    latex = re.sub(
+        r"\\textbf\{(.*?)\}(?= |$)", r"\1", written["tex"].replace(r" \\", ""), flags=re.M
+    )
+    for word, sign in ((r"$\pm$", "±"), (r"$\downarrow$", "↓"), (r"$\uparrow$", "↑")):
+        latex = latex.replace(word, sign)
+    return {
+        "html": page,
+        "md": [line.strip("| ").split(" | ") for line in markdown.splitlines() if "|" in line],
+        "tex": [line.split(" & ") for line in latex.splitlines() if " & " in line],
+    }
 
 
 def test_a_seed_ensembles_figures_are_of_the_mean_distribution(hostile_report: Path) -> None:

@@ -16,6 +16,7 @@ from safetensors.numpy import load
 from amber_cache.errors import RunError
 from amber_cache.store import text_array
 from amber_heads.results import (
+    Stacked,
     config_hash,
     csv_bytes,
     json_bytes,
@@ -194,3 +195,11 @@ def test_predictions_of_nobody_are_still_a_file() -> None:
     empty = predictions_bytes({"test": np.empty((2, 3, 0, 4), np.float32)}, {"heads": ["audio"]})
     with h5py.File(io.BytesIO(empty), "r") as file:
         assert file["test"].shape == (2, 3, 0, 4)
+
+
+def test_stacked_arrays_are_read_as_if_they_were_one() -> None:
+    parts = [np.random.default_rng(one).random((2, 5, 3), dtype=np.float32) for one in range(3)]
+    written = predictions_bytes({"test": Stacked(parts)}, {})
+    assert written == predictions_bytes({"test": Stacked(parts)}, {})
+    with h5py.File(io.BytesIO(written), "r") as file:
+        np.testing.assert_array_equal(file["test"][()], np.stack(parts, axis=1))

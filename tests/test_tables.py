@@ -299,6 +299,12 @@ def test_the_latex_compiles(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("start", ["[2cm]", "*"])
+def test_no_row_begins_with_what_latex_takes_for_the_end_before(start: str) -> None:
+    table = Table(title="", columns=("a", "b"), rows=(("x", "1"), (f"{start} y", "2")), notes=())
+    assert f"\n{{}}%\n{start} y & 2" in to_latex(table)
+
+
 def _visible(word: str, *, keep_lines: bool = False) -> str:
     text = word if keep_lines else " ".join(word.split())
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

@@ -6,8 +6,8 @@ Nothing is imported here; take names from their modules, which import only those
     choices      which systems stand for which, and what floors they are held against
     scores       every metric of every system, seed by seed
     differences  each system against the reference, tested
-    ambiguity_levels  the same figures where raters, or modalities, agree and where they don't
     raters       what one more rater would score, and what a perfect model could
+    ambiguity_levels  the same figures where raters, or modalities, agree and where they don't
     calibrated   reliability, Brier's parts, temperature, risk against coverage
     confusions   hard labels
     experts      whom the student was told to trust, over the raters' entropy
@@ -23,11 +23,8 @@ Nothing is imported here; take names from their modules, which import only those
     figures      all of them, with their data
     references   what may be cited, as BibTeX
     departures   where a run differs from the paper, and why
-    departures   where a run differs from the paper, and why
     protocol_data, protocol   the experiment in words, as Markdown
     page         one HTML file
-    sections     what stands where on it
-    folder       written whole, in the place of a former report alone
     sections     what stands where on it
     folder       written whole, in the place of a former report alone
 """

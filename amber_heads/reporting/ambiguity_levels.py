@@ -12,9 +12,10 @@ import numpy as np
 
 from amber_heads.evidence import Evidence, System
 from amber_heads.levels import Level, LevelFigure, by_level, conflict_levels, entropy_levels
-from amber_heads.metrics import METRICS
+from amber_heads.metrics import HEADLINE, METRICS
 from amber_heads.noise import Expected, NoiseFloor, noise_floor, one_rater_reference
 from amber_heads.reporting.choices import floor_predictions
+from amber_heads.reporting.raters import num_draws
 from amber_heads.reporting.scores import FLOOR, SYSTEM
 
 ENTROPY, CONFLICT = "raters' entropy", "modality conflict"
@@ -38,7 +39,7 @@ class Levels:
         numbers: Utterances in each level. Likewise `raters`, votes an utterance.
         lines: One tuple of levels a system, floors last.
         one_rater: Each level's one-rater reference by metric; NaN where there is none.
-        perfect: Each level's noise floor by metric; None where none can be claimed.
+        perfect: Each level's noise floor by metric of `HEADLINE`; None where none can be claimed.
     """
 
     what: str
@@ -97,7 +98,12 @@ def _scored(
         )
         for label, kind in names
     )
-    perfect = noise_floor(evidence.votes, parts={one.name: one.mask for one in kept})
+    perfect = noise_floor(
+        evidence.votes,
+        parts={one.name: one.mask for one in kept},
+        metrics=HEADLINE,
+        num_draws=num_draws(len(evidence.votes)),
+    )
     return Levels(
         what=what,
         axis=axis,

@@ -6,10 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from amber_heads.reporting.differences import LEVEL, PRIMARY, Compared, smallest_p
+from amber_heads.reporting.differences import LEVEL, PRIMARY, Compared, smallest_p, twins_of
 from amber_heads.reporting.parts import Part
 from amber_heads.reporting.score_tables import metric_name
 from amber_heads.tables import Table
+
+#: With fewer clusters a percentile interval is noticeably too narrow (check_tests_size.py).
+MANY_CLUSTERS = 30
 
 
 def difference_tables(part: Part, *, mark: str) -> dict[str, Table]:
@@ -103,6 +106,18 @@ def _test_notes(part: Part, found: Sequence[Compared]) -> list[str]:
     ]
     if not math.isnan(least):
         notes.append(f"So few clusters allow no p below {p_value(least)}.")
+    if 1 < clusters.number < MANY_CLUSTERS:
+        notes.append(
+            "With so few clusters the intervals are too narrow and may leave out 0 where the test "
+            "finds nothing; the test is right."
+        )
+    shown = {one.label for one in found}
+    notes += [
+        f"{one} trains as {other}: its figures are that system's but for rounding, and Holm counts "
+        "the two once."
+        for one, other in twins_of(part.evidence).items()
+        if one in shown
+    ]
     reasons = dict.fromkeys(one.difference.why_not for one in found if one.difference.why_not)
     return [*notes, *(f"No test: {one}." for one in reasons)]
 

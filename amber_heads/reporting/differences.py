@@ -21,6 +21,10 @@ from amber_heads.groups import GROUPED, group_by
 from amber_heads.metrics import HEADLINE, METRICS
 from amber_heads.reporting.choices import floor_predictions, main_head
 from amber_heads.stats import Difference, adjusted, paired_differences
+from amber_heads.twins import twins
+
+#: The family of what is one training with another system: shown, and counted with that alone.
+TWIN = "twin"
 
 #: What all is judged by first.
 PRIMARY = "js"
@@ -31,7 +35,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Compared:
-    """One system less the reference, in one metric; `family` is "" for a floor."""
+    """One system less the reference, in one metric; `family` is "" for a floor, TWIN for a twin."""
 
     label: str
     reference: str
@@ -103,6 +107,11 @@ def clusters_of(evidence: Evidence, wanted: str | None) -> Clusters:
     return Clusters(evidence.ids, "utterance")
 
 
+def twins_of(evidence: Evidence) -> dict[str, str]:
+    """Labels of heads that train as another that is there, and which."""
+    return twins({one.label: (one.settings, one.head) for one in evidence.systems})
+
+
 def compare_all(
     evidence: Evidence, reference: System, clusters: Clusters
 ) -> dict[str, list[Compared]]:
@@ -114,7 +123,7 @@ def compare_all(
 
 @dataclass(frozen=True)
 class _Pair:
-    """What is held against what; `family`: a floor's is "", which no test counts."""
+    """What is held against what; `family`: a floor's is "", which no test counts, or TWIN."""
 
     label: str
     test: np.ndarray
@@ -126,14 +135,15 @@ def _pairs(evidence: Evidence, reference: System) -> list[_Pair]:
     """Every head but the reference's own, then the training mean."""
     own = {one.head: one for one in evidence.systems if one.name == reference.name}
     names = dict.fromkeys(one.name for one in evidence.systems if one.name != reference.name)
-    pairs = []
+    pairs, alike = [], twins_of(evidence)
     for name in names:
         heads = [one for one in evidence.systems if one.name == name]
         main = main_head(heads)
         for one in heads:
             against = reference if one is main else own.get(one.head, reference)
-            pairs.append(_Pair(one.label, one.test, against, "main" if one is main else one.head))
-    pairs.sort(key=lambda one: one.family != "main")  # each in the systems' order
+            family = TWIN if one.label in alike else "main" if one is main else one.head
+            pairs.append(_Pair(one.label, one.test, against, family))
+    pairs.sort(key=lambda one: one.family not in ("main", TWIN))  # each in the systems' order
     mean = floor_predictions(evidence)["training mean"]
     return [*pairs, _Pair("training mean", mean, reference, "")]
 
@@ -141,7 +151,8 @@ def _pairs(evidence: Evidence, reference: System) -> list[_Pair]:
 def _in_families(rows: Sequence[Compared]) -> list[Compared]:
     """With Holm's p within each family."""
     filled = list(rows)
-    for family in dict.fromkeys(one.family for one in rows if one.is_system):
+    families = dict.fromkeys(one.family for one in rows if one.is_system)
+    for family in families.keys() - {TWIN}:
         places = [i for i, one in enumerate(rows) if one.family == family]
         found = adjusted([rows[i].difference for i in places])
         for i, one in zip(places, found, strict=True):

@@ -90,8 +90,9 @@ def plot_differences(found: Sequence[Compared], *, name: str, mark: str) -> Draw
         title=f"{mark}Differences to {reference} in {metric_name(metric)}",
         caption=(
             "Lines: 95% bootstrap intervals over clusters of utterances. Blue is better than the "
-            "reference, orange worse; filled: Holm's p below 0.05, hollow: not. Heads other than "
-            "the one a system is judged by are held against the reference's own of that name."
+            "reference, orange worse; filled: Holm's p below 0.05, hollow: not, or one training "
+            "with another that is counted. Heads other than the one a system is judged by are held "
+            "against the reference's own of that name."
         ),
         alt="; ".join(
             f"{one.label}: {one.difference.mean:+.3f}, {one.difference.low:+.3f} to "

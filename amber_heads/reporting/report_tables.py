@@ -155,7 +155,7 @@ def _score_notes(part: Part) -> list[str]:
     seeds, folds = len(evidence.seeds), len(set(evidence.fold.tolist()))
     spread = "mean ± standard deviation over seeds" if seeds > 1 else "one seed: no deviation"
     notes = [f"{len(evidence.ids)} utterances, {folds} folds, {seeds} seeds; {spread}."]
-    notes.append("Bold row: the leading system; bold figure: the best of single heads.")
+    notes.append("Bold name: the leading system; bold figure: the best of single heads.")
     if any(one.kind == ENSEMBLE for one in part.scores):
         notes.append("Ensemble: the mean of the seeds' distributions.")
     if len(evidence.classes) == 2:

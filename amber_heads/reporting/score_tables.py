@@ -20,7 +20,7 @@ NAMES = {"js": "JS", "bc": "BC", "r2": "R2", "f1": "F1", "wf1": "W-F1", "acc": "
 _ARROWS = {"min": " ↓", "max": " ↑", "": ""}
 
 #: A deviation below this is of what can't vary: a floor that draws nothing.
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
 
 #: Rows about raters, which stand below the floors of every table.
 ONE_RATER, PERFECT = "one rater more", "a perfect model"
@@ -43,7 +43,8 @@ def score_table(
 ) -> Table:
     """Systems with their ensembles, floors, then the raters.
 
-    Bold cells are the best figures of single heads, without ensembles, floors and raters.
+    Bold figures are the best of single heads, without ensembles, floors and raters; a bold name is
+    the leading system's, and a page has its row in another colour.
     """
     rows = [
         (one.name, _head(one), *(told(one.figures[m].mean, one.figures[m].std) for m in metrics))
@@ -59,9 +60,8 @@ def score_table(
         rows=tuple(rows),
         notes=tuple(notes),
         num_keys=2,
-        emphasis=frozenset(i for i, one in enumerate(scores) if one.label == leading),
         breaks=frozenset(breaks),
-        **bold_cells(best_cells(scores, metrics, first=2)),
+        **bold_cells(best_cells(scores, metrics, first=2) | _names(scores, leading)),
     )
 
 
@@ -106,7 +106,7 @@ def raters_rows(
 
 def told(mean: float | None, std: float | None) -> str:
     """A figure to three places; "-" where there is none. What can't vary has no deviation."""
-    return figure(mean, None if not std or math.isnan(std) or std < _ROUNDING else std)
+    return figure(mean, None if not std or math.isnan(std) or std < ROUNDING else std)
 
 
 def best_cells(
@@ -125,6 +125,13 @@ def best_cells(
             best = pick(list(means.values()))
             cells |= {(row, first + column) for row, value in means.items() if value == best}
     return cells
+
+
+def _names(scores: Sequence[Score], leading: str) -> set[tuple[int, int]]:
+    """The cells with the leading system's name and head."""
+    return {
+        (i, column) for i, one in enumerate(scores) if one.label == leading for column in (0, 1)
+    }
 
 
 def bold_cells(cells: set[tuple[int, int]]) -> dict[str, Any]:

@@ -21,18 +21,20 @@ from amber_heads.reporting.page import (
     table_block,
 )
 from amber_heads.reporting.parts import Part
+from amber_heads.reporting.score_tables import ROUNDING
 from amber_heads.reporting.scores import ENSEMBLE, FLOOR, SYSTEM, Score
 from amber_heads.tables import Table
 
-#: (section, title, what is said of it). "{...}" is filled from the part.
+#: (section, title, what is said of it), the two headline figures first. "{...}" is filled from the
+#: part.
 _SECTIONS = (
-    ("results", "Results", "Every system and head on pooled out-of-fold predictions; below them "
-     "predictions that look at no input, and what raters allow."),
     ("differences", "Differences to {reference}", "Is it more than chance? Paired by utterance, "
      "averaged over seeds, whole {clusters} clusters at a time."),
-    ("anatomy", "Anatomy of the gain", "What each step from CB-CE to AmbER2 brings."),
     ("ambiguity", "Where raters agree, and where they don't", "The six metrics by level of the "
      "raters' entropy (the paper's Figure 2); all systems share the levels."),
+    ("results", "Results", "Every system and head on pooled out-of-fold predictions; below them "
+     "predictions that look at no input, and what raters allow."),
+    ("anatomy", "Anatomy of the gain", "What each step from CB-CE to AmbER2 brings."),
     ("conflict", "Where voice and words disagree", "Conflict is the JS between {conflict}, which "
      "were trained apart, each with its own supervision, out of fold."),
     ("raters", "What raters allow", "One rater more, and a model that knew the truth."),
@@ -71,7 +73,10 @@ def make_page(
         sections.append(_section("training", "Training", ["Epoch by epoch."], whole, curves))
     if whole.get("paper"):
         lead = ["As the paper numbers them, its published figures beside those of these runs."]
-        sections.insert(1, _section("paper", "The paper's tables", lead, whole, ()))
+        place = 1 + max(
+            i for i, one in enumerate(sections) if one.id.startswith(("results", "anatom"))
+        )
+        sections.insert(place, _section("paper", "The paper's tables", lead, whole, ()))
     if whole.get("policies"):
         lead = ["How much the figures move with --keep and --raters."]
         sections.append(_section("policies", "Label policies", lead, whole, ()))
@@ -210,7 +215,8 @@ def _cards(part: Part) -> list[Card]:
 
 def _score_card(one: Score, what: str) -> Card:
     figure = one.figures["js"]
-    more = "" if math.isnan(figure.std) else f"± {figure.std:.3f} over seeds; lower is better"
+    varies = not (math.isnan(figure.std) or figure.std < ROUNDING)
+    more = f"± {figure.std:.3f} over seeds; lower is better" if varies else ""
     return Card(what, _three(figure.mean), more or "lower is better")
 
 

@@ -1,7 +1,8 @@
 """How long `amber report` takes, and how large its page is with ten thousand utterances.
 
 python -m tests.benchmarks.bench_report RUN...     # on runs of your own
-python -m tests.benchmarks.bench_report            # on 10,000 made-up utterances
+python -m tests.benchmarks.bench_report            # on 10,000 made-up utterances, five seeds
+python -m tests.benchmarks.bench_report 100000 2   # on so many, with so many seeds
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from amber_heads.report import make_report
 from amber_heads.reporting.contents import ReportConfig
 from tests.report_runs import make_run
 
-NUMBER = 10_000
+NUMBER, SEEDS = 10_000, 5
 
 
 def measure(runs: tuple[Path, ...], out: Path) -> None:
@@ -34,17 +35,17 @@ def measure(runs: tuple[Path, ...], out: Path) -> None:
     print(f"page {page / 1e6:.2f} MB ({', '.join(steps)})")
 
 
-def _make_large(folder: Path) -> None:
-    """Two systems with three heads each, eight classes, five seeds."""
+def _make_large(folder: Path, number: int = NUMBER, seeds: int = SEEDS) -> None:
+    """Two systems with three heads each, eight classes."""
     heads = [f"{one}/{head}" for one in ("amber2", "cb-ce") for head in ("audio", "text", "fusion")]
     make_run(
         folder,
         heads=heads,
-        number=NUMBER,
+        number=number,
         classes=("neutral", "happy", "angry", "sad", "disgust", "fear", "surprise", "contempt"),
         num_raters=6,
-        seeds=range(5),
-        ids=[f"MSP-PODCAST_{i:04d}_{i % 977:04d}.wav" for i in range(NUMBER)],
+        seeds=range(seeds),
+        ids=[f"MSP-PODCAST_{i:04d}_{i % 977:04d}.wav" for i in range(number)],
     )
 
 
@@ -52,10 +53,11 @@ def main() -> None:
     """Measure the given runs, or a large made-up one."""
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
+        sizes = [int(one) for one in sys.argv[1:] if one.isdecimal()]
         runs = tuple(map(Path, sys.argv[1:]))
-        if not runs:
+        if sizes or not runs:
             runs = (place / "run",)
-            _make_large(runs[0])
+            _make_large(runs[0], *sizes)
         measure(runs, place / "report")
 
 
