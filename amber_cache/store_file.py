@@ -21,6 +21,9 @@ from amber_cache.safe_files import parse_json
 from amber_cache.safe_hdf5 import Guard, RefusedError, hard_linked, open_hdf5
 from amber_cache.store_schema import FORMAT, FORMAT_VERSION, Attribute, attribute_digest
 
+#: What is looked at where it is no part of a file.
+_WHOLE = "the file"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
@@ -51,7 +54,7 @@ def open_source(path: str | Path) -> Source:
     """
     path = Path(path)
     require_file(path)
-    with guarded(path, "the file"):
+    with guarded(path, _WHOLE):
         file = open_hdf5(path)
     try:
         with guarded(path, "its attributes"):
@@ -151,7 +154,8 @@ def guarded(path: Path, what: str) -> Iterator[None]:
     except AmberError:
         raise
     except RefusedError as error:
-        raise CacheError(f"{path}: {what}: {error}") from None
+        place = path if what == _WHOLE else f"{path}: {what}"
+        raise CacheError(f"{place}: {error}") from None
     # A damaged file makes h5py raise OSError, RuntimeError, KeyError, ValueError, TypeError,
     # UnicodeDecodeError, MemoryError and more, so none is listed.
     except Exception as error:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from amber_cache.errors import RunError
 from amber_cache.store import text_array
 from amber_heads import results as files
 from amber_heads.data import Dataset
@@ -73,6 +75,21 @@ def table_files(summary: Mapping[str, Any]) -> dict[str, bytes]:
         written[f"{name}.md"] = to_markdown(table).encode()
         written[f"{name}.tex"] = to_latex(table).encode()
     return written
+
+
+def require_tables(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Refuse a stored summary that no table can be made of.
+
+    Raises:
+        RunError: As said.
+    """
+    try:
+        tables_of(summary)
+    # What another hand wrote may lack anything and hold anything anywhere, so none is listed.
+    except Exception as error:
+        raise RunError(
+            f"{folder / 'summary.json'}: is no run's summary ({error!r}); --overwrite makes it anew"
+        ) from None
 
 
 def _encoders(prepared: Prepared) -> dict[str, Any]:

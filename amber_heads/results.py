@@ -108,23 +108,6 @@ def stored_summary(
     return read_json(folder / "summary.json")
 
 
-def require_tables(folder: Path, summary: Mapping[str, Any]) -> None:
-    """Refuse a stored summary that no table can be made of.
-
-    Raises:
-        RunError: As said.
-    """
-    from amber_heads.tables import tables_of
-
-    try:
-        tables_of(summary)
-    # What another hand wrote may lack anything and hold anything anywhere, so none is listed.
-    except Exception as error:
-        raise RunError(
-            f"{folder / 'summary.json'}: is no run's summary ({error!r}); --overwrite makes it anew"
-        ) from None
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """One of a run directory's JSON files.
 
