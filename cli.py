@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 import io
-import json
 import os
 import sys
 import traceback
@@ -37,6 +36,14 @@ from amber_cache.config import (
 from amber_cache.errors import AmberError, ConfigError, InterruptError
 from amber_cache.progress import show_progress
 from amber_cache.records import Listing
+from amber_heads.printing import (
+    outcomes_as_json,
+    print_forecast,
+    print_json,
+    print_outcome,
+    print_overview,
+    print_table,
+)
 from amber_heads.settings import (
     CompareConfig,
     FitConfig,
@@ -195,7 +202,7 @@ def extract(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run the encoders over a corpus once, and write embeddings and votes to a cache.
+    """Encode a corpus once: embeddings and votes go into a cache.
 
     A run that was killed or interrupted goes on with the same command; --overwrite discards what
     it has done.
@@ -209,7 +216,7 @@ def extract(
     with show_progress(quiet=quiet or json) as progress:
         report = run_extract(config, overwrite=overwrite, workers=crew, progress=progress)
     if json:
-        _print_json(asdict(report))
+        print_json(asdict(report))
     else:
         _say(report.notes, quiet=quiet)
         _say([f"failed: {one.id} ({one.modality}): {one.reason}" for one in report.failures])
@@ -220,14 +227,14 @@ def extract(
 @app.command("import")
 @with_settings(ImportConfig)
 def import_(*, given: Mapping[str, Any], json: Json = False, quiet: Quiet = False) -> None:
-    """Put features of your own into a cache, beside a corpus's votes; no encoder runs."""
+    """Put features of your own into a cache, beside a corpus's votes. No encoder runs."""
     config, origins = _resolved(ImportConfig, given)
     from amber_cache.importing import import_features
 
     with show_progress(quiet=quiet or json) as progress:
         report = import_features(config, origins, progress=progress)
     if json:
-        _print_json(asdict(report))
+        print_json(asdict(report))
     else:
         _say([*report.notes, *report.strangers], quiet=quiet)
         _say([f"failed: {one.id} ({one.modality}): {one.reason}" for one in report.failures])
@@ -258,18 +265,16 @@ def _add_training(name: str, config_type: type[TrainingConfig], text: str) -> No
     app.command(name, help=text)(train)
 
 
-_add_training(
-    "fit", FitConfig, "Train folds x seeds of one setting on a cache, and write a run directory."
-)
+_add_training("fit", FitConfig, "Train folds x seeds of one setting, and write a run directory.")
 _add_training(
     "grid",
     GridConfig,
-    "Train a grid of settings, select on validation, and print the hyper-parameter table.",
+    "Train a grid of settings, select on validation, print the table.",
 )
 _add_training(
     "compare",
     CompareConfig,
-    "Train every system of the paper's tables on one cache, and test how they differ.",
+    "Train every system of the paper's tables; test how they differ.",
 )
 
 
@@ -281,7 +286,10 @@ def demo(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Extract, fit (CB-CE and AmbER2) and grid on the synthetic corpus that ships with amber."""
+    """Extract, fit and grid on the synthetic corpus that amber brings.
+
+    Both CB-CE and AmbER2 are fitted, so that what voice and words say alone can be told.
+    """
     from amber_cache.extract import extract as run_extract
     from amber_heads.ambiguity import ambiguity_tables
 
@@ -301,13 +309,15 @@ def demo(
         ambiguity = [
             {"title": one.title, "columns": one.columns, "rows": one.rows} for one in tables
         ]
-        _print_json({"extract": asdict(report), "runs": _told(runs), "ambiguity": ambiguity})
+        print_json(
+            {"extract": asdict(report), "runs": outcomes_as_json(runs), "ambiguity": ambiguity}
+        )
         return
     print(report.last_line)
     for outcome in runs:
-        _print_outcome(outcome)
+        print_outcome(outcome)
     for table in tables:
-        _print_table(table)
+        print_table(table)
     for outcome in runs:
         print(f"Results: {outcome.folder}")
 
@@ -320,8 +330,12 @@ def verify(
         Path | None, typer.Option("--against", help="the corpus's root: hash its audio again")
     ] = None,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Check all of a cache: format, checksums, row CRCs, finiteness, alignment of ids."""
+    """Check all of a cache: format, checksums, finiteness, ids.
+
+    Every row has a CRC, every dataset a checksum; entries must be aligned with the ids.
+    """
     if against is None:
         from amber_cache.store import verify_cache
 
@@ -329,10 +343,10 @@ def verify(
     else:
         from amber_cache.against import verify_against
 
-        with show_progress(quiet=json) as progress:
+        with show_progress(quiet=quiet or json) as progress:
             report = verify_against(cache, against, progress=progress)
     if json:
-        _print_json({"ok": report.ok, **asdict(report)})
+        print_json({"ok": report.ok, **asdict(report)})
     else:
         print("\n".join(report.lines))
     raise typer.Exit(0 if report.ok else 2)
@@ -347,13 +361,14 @@ def merge(
         bool, typer.Option("--partial", help="leave the rows of missing shards pending")
     ] = False,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Put the shards that `amber extract --shard K/N` wrote together into one cache."""
+    """Put the shards of `amber extract --shard K/N` into one cache."""
     from amber_cache.merge import merge as run_merge
 
     report = run_merge(out, parts, partial=partial)
     if json:
-        _print_json(asdict(report))
+        print_json(asdict(report))
     else:
         _say([f"failed: {one.id} ({one.modality}): {one.reason}" for one in report.failures])
         print(report.last_line)
@@ -386,7 +401,10 @@ def export(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Take a run to other programs (--onnx, --hub), or share a cache without what was said."""
+    """Take a run elsewhere (--onnx, --hub), or share a cache.
+
+    A cache is shared without transcripts, paths and names.
+    """
     of_run = {"RUN": run, "--onnx": onnx, "--hub": hub}
     of_cache = {"--cache": cache, "--out": out, "--salt-file": salt_file, "--votes": votes}
     refuse_mixture(of_run, {**of_cache, "--keep-columns": keep_columns})
@@ -394,14 +412,14 @@ def export(
         from amber_cache.shared_cache import share_cache
 
         how: dict[str, Any] = {"salt_file": salt_file, "votes": votes, "keep": keep_columns}
-        tell = None if json else _say
+        tell = None if json else _say  # who shares must see what goes out, quiet or not
         reports = {"cache": share_cache(cache, out, **how, overwrite=overwrite, tell=tell)}
     else:
         from amber_heads.exporting import export_run
 
         reports = export_run(run, onnx=onnx, hub=hub, overwrite=overwrite)
     if json:
-        _print_json({name: asdict(one) for name, one in reports.items()})
+        print_json({name: asdict(one) for name, one in reports.items()})
         return
     for report in reports.values():
         _say(report.notes, quiet=quiet)
@@ -418,7 +436,10 @@ def corpus(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Tell what is in a corpus or a cache: counts, votes, label policies, agreement, leakage."""
+    """Tell what is in a corpus or a cache: votes, agreement, leakage.
+
+    With counts, and what each label policy would leave out.
+    """
     config, origins = _resolved(OverviewConfig, given)
     from amber_cache.look import look
     from amber_heads.overview import make_overview
@@ -430,10 +451,10 @@ def corpus(
         overview = make_overview(found, config, origins)
     drawn = [] if figures is None else _draw(overview, figures)
     if json:
-        _print_json({**overview.as_json(), "figures": drawn, "warnings": found.notes})
+        print_json({**overview.as_json(), "figures": drawn, "warnings": found.notes})
         return
     _say(found.notes, quiet=quiet)
-    _print_overview(overview)
+    print_overview(overview)
     for path in drawn:
         print(f"Figure: {path}")
 
@@ -453,7 +474,7 @@ def predict(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Tell what a trained run makes of recordings, texts, or the utterances of a cache."""
+    """Tell what a trained run makes of recordings, texts or a cache."""
     config, _ = _resolved(PredictConfig, given)
     _refuse_several({"--csv": csv, "--jsonl": jsonl, "--json": json})
     from amber_heads.predict import draw_forecast, run_predict, write_forecast
@@ -466,7 +487,7 @@ def predict(
     if not json:
         _say([f"failed: {one.id}: {one.reason}" for one in forecast.failures])
     form = "csv" if csv else "jsonl" if jsonl else "json" if json else ""
-    _print_forecast(forecast, form, written, quiet=quiet)
+    print_forecast(forecast, form, written)
     raise typer.Exit(1 if forecast.failures else 0)
 
 
@@ -491,12 +512,12 @@ def eval_(
     _say(found.notes, quiet=quiet)
     if json:
         told = {"folder": found.folder, "stored": found.stored, "submission": found.submission}
-        _print_json({**told, **found.summary})
+        print_json({**told, **found.summary})
         return
     if found.stored:
         print(f"{found.folder} holds this evaluation already; this is its stored result:")
     for table in tables_of_eval(found.summary).values() if found.summary else ():
-        _print_table(table)
+        print_table(table)
     if found.submission is not None:
         print(f"Submission: {found.submission}")
     if found.folder is not None:
@@ -535,7 +556,10 @@ def report(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make one page of run directories: tables, tests, figures, utterances, and the protocol."""
+    """Make a page of run directories: tables, tests, figures, protocol.
+
+    It has every utterance too, to be sorted and filtered.
+    """
     from amber_heads.report import make_report
     from amber_heads.reporting.contents import ReportConfig, parse_levels, parse_names
 
@@ -553,11 +577,11 @@ def report(
     with show_progress(quiet=quiet or json) as progress:
         made = make_report(config, out=out, progress=progress)
     if json:
-        _print_json(made.as_json())
+        print_json(made.as_json())
         return
     _say(made.warnings, quiet=quiet)
     for table in made.tables:
-        _print_table(table)
+        print_table(table)
     print(f"Report: {made.folder / 'report.html'}")
 
 
@@ -620,9 +644,9 @@ def _experiment(
         outcome = run_experiment(config, origins, config_file=config_file, **how)
     _say(outcome.notes, quiet=quiet)
     if as_json:
-        _print_json(_told([outcome])[0])
+        print_json(outcomes_as_json([outcome])[0])
         return
-    _print_outcome(outcome)
+    print_outcome(outcome)
     print(f"Results: {outcome.folder}")
 
 
@@ -653,15 +677,6 @@ def _resolved(
     return resolve(config_type, given, environ=os.environ, config_file=config_file)
 
 
-def _print_outcome(outcome: Any) -> None:
-    from amber_heads.tables import tables_of
-
-    if outcome.stored:
-        print(f"{outcome.folder} holds this run already; this is its stored result:")
-    for table in tables_of(outcome.summary).values():
-        _print_table(table)
-
-
 def _draw(overview: Any, folder: Path) -> list[Path]:
     from amber_heads.overview import require_classes
 
@@ -671,67 +686,10 @@ def _draw(overview: Any, folder: Path) -> list[Path]:
     return list(draw_overview(overview, folder))
 
 
-def _print_overview(overview: Any) -> None:
-    from amber_heads.overview_tables import overview_tables
-
-    for table in overview_tables(overview):
-        _print_table(table)
-
-
-def _told(outcomes: Sequence[Any]) -> list[dict[str, Any]]:
-    return [{"folder": one.folder, "stored": one.stored, **one.summary} for one in outcomes]
-
-
-def _print_table(table: Any) -> None:
-    from rich.console import Console
-
-    from amber_heads.tables import to_rich
-
-    if sys.stdout.isatty():
-        console = Console(highlight=False)
-        console.print(to_rich(table, width=console.width))
-    else:  # a file or a pipe has room
-        Console(width=10_000, highlight=False).print(to_rich(table), soft_wrap=True)
-
-
-def _print_forecast(forecast: Any, form: str, written: Sequence[Path], *, quiet: bool) -> None:
-    """One form on stdout; where files are written and nothing else is asked for, their names."""
-    from amber_heads.forecast import bars, csv_text
-
-    if form == "csv":
-        print(csv_text(forecast), end="")
-        return
-    records = forecast.records()
-    if form == "jsonl":
-        print("\n".join(_json_text(one) for one in records))
-    elif form == "json":
-        failures = [asdict(one) for one in forecast.failures]
-        told = {"run": forecast.run, "classes": forecast.classes, "notes": forecast.notes}
-        _print_json({**told, "items": records, "failures": failures, "written": written})
-    else:
-        if not written:
-            from rich.console import Console
-
-            Console(highlight=False).print(bars(records), soft_wrap=True)
-        for path in written:
-            print(f"Written: {path}")
-        print(forecast.last_line)
-
-
 def _refuse_several(forms: Mapping[str, bool]) -> None:
     asked = [name for name, is_asked in forms.items() if is_asked]
     if len(asked) > 1:
         raise ConfigError(f"{' and '.join(asked)}: stdout takes one form; leave the others out")
-
-
-def _print_json(content: Mapping[str, Any]) -> None:
-    print(_json_text(content))
-
-
-def _json_text(content: Mapping[str, Any]) -> str:
-    from amber_heads.results import without_nan
-
-    return json.dumps(without_nan(content), default=str)
 
 
 def _say(lines: Iterable[str], *, quiet: bool = False) -> None:

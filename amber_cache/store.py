@@ -295,9 +295,11 @@ class Cache:
         if len(chosen) != 1:
             share = "several" if chosen else "none"
             meant = f" can be {encoder!r}" if encoder else " can be meant"
+            layers = any("@layer" in name for name in chosen)
             raise CacheError(
                 f"{self.path}: {share} of the {modality} embeddings{meant}; "
                 f"name one with --encoder {modality}=NAME: {', '.join(names)}"
+                + ("; `amber fit --layer N` takes a layer, --layer weighted all" if layers else "")
             )
         return chosen[0]
 

@@ -46,6 +46,9 @@ from amber_cache.store_tables import CacheContent, Embedding
 LIBVER = ("v110", "v110")
 _GROWTH_BYTES = 1 << 22
 
+#: What most files are that are written whole, in messages; --cache names another place for it.
+CACHE = "the cache"
+
 #: An entry, and what puts its vectors' dataset into the entry's group and gives the checksum.
 FurtherEntry: TypeAlias = tuple[Entry, Callable[[h5py.Group], str]]
 
@@ -64,7 +67,7 @@ def write_cache(path: str | Path, content: CacheContent) -> None:
         image = cache_image(content)
     except ValueError as error:
         raise CacheError(f"{path}: not written: {error}") from error
-    write_whole(path, image)
+    write_whole(path, image, what=CACHE)
 
 
 def cache_image(content: CacheContent) -> bytes:
@@ -84,10 +87,15 @@ def cache_image(content: CacheContent) -> bytes:
     return image
 
 
-def write_whole(path: str | Path, data: bytes) -> None:
+def write_whole(path: str | Path, data: bytes, *, what: str = "the file") -> None:
     """Write a file through a temporary one beside it, synced, so that no half of it ever stands.
 
     The folder is made if it is missing; a symbolic link is followed, not replaced.
+
+    Args:
+        path: Where it goes.
+        data: All of it.
+        what: What it is, for the message.
 
     Raises:
         CacheError: The disk is full or the place not writable; nothing has changed then.
@@ -106,7 +114,7 @@ def write_whole(path: str | Path, data: bytes) -> None:
         partial.replace(target)
         sync_folder(target.parent)
     except OSError as error:
-        raise CacheError(disk_trouble(path, len(data), error)) from error
+        raise CacheError(disk_trouble(path, len(data), error, what=what)) from error
     finally:
         for tidy in (partial.unlink, *(folder.rmdir for folder in made)):
             with contextlib.suppress(OSError):  # not there, or it holds the file
@@ -243,14 +251,17 @@ def _name_problems(embedding: Embedding | Entry) -> Iterator[str]:
             yield f"embedding {name!a}: a name is printable, without / and . or @ at its ends"
 
 
-def disk_trouble(path: str | Path, size: int, error: OSError, *, kept: str = "") -> str:
-    """A line on a cache that could not be written.
+def disk_trouble(
+    path: str | Path, size: int, error: OSError, *, kept: str = "", what: str = CACHE
+) -> str:
+    """A line on a cache, or another file, that could not be written.
 
     Args:
-        path: The cache, as the user named it.
+        path: The file, as the user named it.
         size: Bytes that it needs.
         error: What happened.
         kept: What has been kept; "" where nothing has changed.
+        what: What it is; of a cache the line names the option.
     """
     target = Path(os.path.realpath(path))
     folder = next((parent for parent in target.parents if os.path.exists(parent)), Path("/"))
@@ -258,9 +269,9 @@ def disk_trouble(path: str | Path, size: int, error: OSError, *, kept: str = "")
     with contextlib.suppress(OSError):  # a mount that is lost
         free = f", {shutil.disk_usage(folder).free / 1e6:.1f} MB are free there"
     return (
-        f"{path}: the cache could not be written: {error.strerror or error}; it needs "
+        f"{path}: {what} could not be written: {error.strerror or error}; it needs "
         f"{size / 1e6:.1f} MB{free}. {kept or 'Nothing has changed'}; "
-        "make room or name another place with --cache"
+        f"make room or name another place{' with --cache' if what == CACHE else ''}"
     )
 
 

@@ -107,6 +107,7 @@ import only those above them. `amber_heads.load(run)` alone can be called at onc
     evidence_scores    that as rows of tables
     reporting   evidence -> what a report says, a package of its own
     report      all of that in one folder
+    printing    what the command line prints of all this
 """
 
 from __future__ import annotations

@@ -1,15 +1,21 @@
-"""What numbers a configuration may hold: each refused in one line that names its option."""
+"""What a configuration may hold and who may train it: refused in a line that names the option."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from amber_cache.errors import ConfigError
 from amber_heads.options import RunSettings, TrainingConfig
 
 #: One layer of a wider model takes a gigabyte for each run.
 MOST_HIDDEN = 1 << 14
+
+#: Who may train: threads of this process, or joblib's backends.
+BACKENDS = ("threading", "loky", "dask", "ray")
+
+_PACKAGES = {"dask": "distributed", "ray": "ray"}
 
 
 def flag(name: str) -> str:
@@ -77,3 +83,37 @@ def check_folds(config: TrainingConfig) -> None:
         )
     if config.fold_seed < 0:
         raise ConfigError(f"--fold-seed is {config.fold_seed}; it must be at least 0")
+
+
+def check_trainers(workers: int | None, backend: str, *, on_cpu: bool) -> None:
+    """Refuse workers that can't be had.
+
+    Args:
+        workers: How many stacks train at once; None: what suits the device.
+        backend: One of `BACKENDS`.
+        on_cpu: Whether they train on a CPU.
+
+    Raises:
+        ConfigError: Fewer than one, several on a GPU, or a backend that can't be had.
+    """
+    if workers is not None and (workers < 1 or (workers > 1 and not on_cpu)):
+        raise ConfigError(f"--workers {workers}: must be at least 1, and 1 on a GPU")
+    if backend not in BACKENDS:
+        raise ConfigError(f"--backend {backend}: choose from {', '.join(BACKENDS)}")
+    if backend != "threading" and (workers in (None, 1) or not on_cpu):
+        raise ConfigError(f"--backend {backend} has no effect with one worker; give --workers too")
+    package = _PACKAGES.get(backend)
+    if package and find_spec(package) is None:
+        raise ConfigError(
+            f"--backend {backend} needs the package {package}; install it, or leave the option out"
+        )
+
+
+def check_memory(memory_gib: float | None) -> None:
+    """Refuse a budget in which nothing trains.
+
+    Raises:
+        ConfigError: As said.
+    """
+    if memory_gib is not None and not 0 < memory_gib < math.inf:
+        raise ConfigError(f"--memory is {memory_gib}; it must be positive, in GiB")

@@ -21,6 +21,9 @@ from amber_heads.same_data import common_seeds, is_variant, refuse_other
 from amber_heads.stored import Row, StoredRun, read_run, training_means
 from amber_heads.system_names import name_runs, split_head
 
+#: A folder with any of these is a run directory, if a damaged one.
+_FILES_OF_A_RUN = ("config.json", "summary.json", "runs.csv", "predictions.h5")
+
 
 @dataclass(frozen=True, kw_only=True)
 class System:
@@ -166,8 +169,10 @@ def _readable(runs: Sequence[Path]) -> tuple[list[StoredRun], list[str]]:
     stored: list[StoredRun] = []
     problems: list[str] = []
     for path in dict.fromkeys(runs):
-        if not path.is_dir():
-            raise RunError(f"{path}: is no run directory; name folders that amber fit, grid wrote")
+        if not any((path / name).is_file() for name in _FILES_OF_A_RUN):
+            raise RunError(
+                f"{path}: is no run directory; name folders that amber fit, grid or compare wrote"
+            )
         try:
             stored.append(read_run(path))
         except RunError as error:

@@ -16,6 +16,7 @@ import numpy as np
 
 from amber_cache.store import amber_version
 from amber_heads import results as files
+from amber_heads.checks import check_memory, check_trainers
 from amber_heads.contents import (
     first_entries,
     last_entries,
@@ -73,7 +74,7 @@ def run_experiment(
         out: The run directory; None: named after the configuration and the data.
         overwrite: Train anew where it stands already.
         workers: How many stacks train at once; the figures do not depend on it.
-        backend: See `processes.BACKENDS`.
+        backend: See `checks.BACKENDS`.
         memory: GiB that runs that train at once may take; None: what suits the device.
         progress: Told (stage, done, total).
         tell: Told, before the training starts, what the folds leak and what else must be known.
@@ -84,6 +85,8 @@ def run_experiment(
     command = _command(config)
     former = files.read_config(config_file, command=command) if config_file else None
     prepared = prepare(config, origins)
+    check_trainers(workers, backend, on_cpu=prepared.config.device == "cpu")
+    check_memory(memory)
     fingerprint = prepared.fingerprint
     description = files.make_config(
         command, _plain(prepared.config), fingerprint=fingerprint, version=amber_version()

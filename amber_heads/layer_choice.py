@@ -85,11 +85,16 @@ def _axis_spelled_out(
         for one in _modalities(config, cache)
         if layer_groups(cache.encoders(one)) and encoder_axis(one) not in axes
     ]
-    if len(layered) != 1:
+    if not layered:
         raise ConfigError(
-            f"--grid layer=...: {' and '.join(layered) or 'no modality'} of {cache.path} has "
-            "several layers of one encoder, and the axis is one modality's; name entries instead, "
-            "as --grid audio-encoder=NAME@layer6,NAME@weighted"
+            f"--grid layer=...: no modality of {cache.path} has several layers of one encoder; "
+            "`amber extract --layer all` makes them"
+        )
+    if len(layered) > 1:
+        raise ConfigError(
+            f"--grid layer=...: {' and '.join(layered)} of {cache.path} have several layers of one "
+            f"encoder each, and the axis is one modality's; name entries instead, as "
+            f"{_example_axis(cache, layered[0])}, or train one modality with --modalities"
         )
     modality, named = layered[0], _named(config)
     grid = []
@@ -111,6 +116,12 @@ def _axis_spelled_out(
     short = {f"{modality}_encoder": None} if modality in ("audio", "text") else {}
     config = replace(config, grid=tuple(grid), encoder=encoder, **short)  # type: ignore[arg-type]
     return config, {k: v for k, v in origins.items() if k != f"encoder.{modality}"}
+
+
+def _example_axis(cache: Cache, modality: str) -> str:
+    """An axis over entries that the cache has: --grid audio-encoder=NAME,NAME@weighted."""
+    (base, entries), *_ = layer_groups(cache.encoders(modality)).items()
+    return f"--grid {modality}-encoder={entries[-1]},{base}"
 
 
 def _entry(cache: Cache, modality: str, named: str | None, word: str) -> str | None:

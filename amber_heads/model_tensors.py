@@ -35,7 +35,9 @@ def read_tensors(path: Path, described: Mapping[str, Any]) -> dict[str, Any]:
             _refuse_other_tensors(file, described)
             return _tensors(file, described)
     except FileNotFoundError:
-        raise RunError(f"{path}: is missing; --overwrite makes the run anew") from None
+        raise RunError(
+            f"{path}: is missing, so that {path.parent} is no whole run directory"
+        ) from None
     except (OSError, SafetensorError, ValueError, OverflowError) as error:
         raise RunError(f"{path}: does not hold the models of model.json: {error}") from None
 

@@ -21,15 +21,10 @@ from typing import Any
 import joblib
 import torch
 
-from amber_cache.errors import ConfigError
+from amber_heads.checks import check_trainers
 from amber_heads.engine import train_stack
 from amber_heads.material import Material, MaterialParts
 from amber_heads.runs import Run, RunResult
-
-#: This process's threads, joblib's own processes, and what other packages bring.
-BACKENDS = ("threading", "loky", "dask", "ray")
-
-_PACKAGES = {"dask": "distributed", "ray": "ray"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,7 @@ class Processes:
     Attributes:
         workers: How many stacks train at once; None: as many as PyTorch would use threads, which
             OMP_NUM_THREADS sets; on a GPU one.
-        backend: One of `BACKENDS`.
+        backend: One of `checks.BACKENDS`.
     """
 
     workers: int | None = None
@@ -52,22 +47,7 @@ class Processes:
             ConfigError: Fewer than one, several on a GPU, or a backend that can't be had.
         """
         on_cpu = device == "cpu"
-        if self.workers is not None and (self.workers < 1 or (self.workers > 1 and not on_cpu)):
-            raise ConfigError(f"--workers {self.workers}: must be at least 1, and 1 on a GPU")
-        if self.backend not in BACKENDS:
-            raise ConfigError(f"--backend {self.backend}: choose from {', '.join(BACKENDS)}")
-        if self.backend != "threading" and (self.workers in (None, 1) or not on_cpu):
-            raise ConfigError(
-                f"--backend {self.backend} has no effect with one worker; give --workers too"
-            )
-        if package := _PACKAGES.get(self.backend):
-            try:
-                __import__(package)
-            except ImportError:
-                raise ConfigError(
-                    f"--backend {self.backend} needs the package {package}; install it, or leave "
-                    "the option out"
-                ) from None
+        check_trainers(self.workers, self.backend, on_cpu=on_cpu)
         return self.workers or (torch.get_num_threads() if on_cpu else 1)
 
 

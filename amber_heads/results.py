@@ -118,7 +118,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = read_any_json(path)
     except FileNotFoundError:
-        raise RunError(f"{path}: is missing; --overwrite makes the run anew") from None
+        raise RunError(
+            f"{path}: is missing, so that {path.parent} is no whole run directory"
+        ) from None
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: is cut off or damaged: {error}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:

@@ -18,6 +18,7 @@ import torch
 
 from amber_cache.errors import ConfigError
 from amber_cache.store import data_hash
+from amber_heads.checks import check_memory
 from amber_heads.combinations import Combinations
 from amber_heads.data import Dataset
 from amber_heads.folds import Fold
@@ -98,8 +99,7 @@ def train(prepared: Prepared, how: How, progress: Progress) -> Training:
     settings, seeds = expand(config), parse_seeds(config.seeds)
     heads = heads_of(config.modalities)
     device = _device(config)
-    if how.memory_gib is not None and how.memory_gib <= 0:
-        raise ConfigError(f"--memory is {how.memory_gib}; it must be positive, in GiB")
+    check_memory(how.memory_gib)
     how.processes.number(device)  # refuses before anything is read
     with _arithmetic(config):
         trained = _combinations(prepared, how, device)

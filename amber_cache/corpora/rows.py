@@ -61,6 +61,11 @@ def read_table(path: Path, known: Sequence[str]) -> tuple[list[str], list[Row], 
     return [name for name in columns if name in known], rows, warnings
 
 
+def _usual_names(folder: Path) -> Iterator[Path]:
+    """Where a manifest stands in its folder, if it bears the usual name."""
+    return (folder / f"manifest{suffix}" for suffix in (".csv", ".jsonl", ".parquet"))
+
+
 def read_rows(
     path: Path, *, known: Sequence[str] | None = None, naming: Naming = plain_name
 ) -> list[Row]:
@@ -76,7 +81,9 @@ def read_rows(
     """
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".jsonl", ".parquet"):
-        raise CorpusError(f"{path}: must be a .csv or .jsonl file, or a .parquet")
+        found = next((one for one in _usual_names(path) if one.is_file()), None)
+        way_out = f"; it holds {found}: name that file" if found else ""
+        raise CorpusError(f"{path}: must be a .csv or .jsonl file, or a .parquet{way_out}")
     if suffix == ".parquet":
         rows = list(_parquet_rows(path, known, naming))
     else:

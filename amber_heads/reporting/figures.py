@@ -35,8 +35,10 @@ def draw_part(part: Part, *, suffix: str, mark: str) -> dict[str, list[Drawn]]:
     drawn: dict[str, list[Drawn]] = {
         "ambiguity": [plot_levels(part.entropy_levels, name=f"entropy-levels{suffix}", mark=mark)],
     }
-    if part.compared and not all(np.isnan(one.difference.mean) for one in part.compared[PRIMARY]):
-        shown = part.compared[PRIMARY][:_MOST_DIFFERENCES]
+    compared = part.compared[PRIMARY] if part.compared else ()
+    shown = [one for one in compared if one.is_system and not np.isnan(one.difference.mean)]
+    if shown:
+        shown = shown[:_MOST_DIFFERENCES]
         drawn["differences"] = [plot_differences(shown, name=f"differences{suffix}", mark=mark)]
     if part.conflict_levels is not None:
         name = f"conflict-levels{suffix}"

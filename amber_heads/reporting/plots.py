@@ -63,9 +63,12 @@ def plot_levels(levels: Levels, *, name: str, mark: str) -> Drawn:
     )
 
 
-def plot_differences(found: Sequence[Compared], *, name: str, mark: str) -> Drawn:
-    """The primary metric's difference of each system to the reference, with its interval."""
-    shown = [one for one in found if not math.isnan(one.difference.mean) and one.is_system]
+def plot_differences(shown: Sequence[Compared], *, name: str, mark: str) -> Drawn:
+    """The primary metric's difference of each system to the reference, with its interval.
+
+    Args:
+        shown: One or more systems that have a difference.
+    """
     places = np.arange(len(shown))[::-1]
     metric, reference = shown[0].difference.metric, shown[0].reference
     with style():
