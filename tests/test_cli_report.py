@@ -24,6 +24,8 @@ from amber_heads.reporting.contents import (
     parse_names,
 )
 from amber_heads.reporting.difference_tables import anatomy_tables, difference_tables
+from amber_heads.reporting.differences import PRIMARY
+from amber_heads.reporting.figures import draw_part
 from amber_heads.reporting.protocol import write_protocol
 from amber_heads.reporting.recordings import read_audio
 from amber_heads.reporting.report_tables import scores_tables
@@ -146,6 +148,13 @@ def test_one_system_is_compared_with_nothing_and_says_so(tmp_path: Path) -> None
     assert contents.parts[0].compared == {}
     assert "One system: there is nothing to compare it with." in warnings_of(contents)
     assert "nothing is compared" in write_protocol(contents, {})
+
+
+def test_one_system_has_no_difference_to_draw(tmp_path: Path) -> None:
+    make_run(tmp_path / "one", heads=("cb-ce/fusion", "cb-ce/audio", "cb-ce/text"))
+    (part,) = _contents(tmp_path / "one").parts
+    assert all(not one.is_system for one in part.compared[PRIMARY])  # the training mean alone
+    assert "differences" not in draw_part(part, suffix="", mark="")
 
 
 def test_without_heads_trained_apart_conflict_is_left_out_and_said_so(tmp_path: Path) -> None:
