@@ -36,8 +36,8 @@ def read_tensors(path: Path, described: Mapping[str, Any]) -> dict[str, Any]:
             return _tensors(file, described)
     except FileNotFoundError:
         raise RunError(
-            f"{path}: is missing, so that {path.parent} is no whole run directory; the command that "
-            "made it makes it anew with --overwrite"
+            f"{path}: is missing, so that {path.parent} is no whole run directory; the command "
+            "that made it makes it anew with --overwrite"
         ) from None
     except (OSError, SafetensorError, ValueError, OverflowError) as error:
         raise RunError(f"{path}: does not hold the models of model.json: {error}") from None

@@ -119,8 +119,8 @@ def read_json(path: Path) -> dict[str, Any]:
         content = read_any_json(path)
     except FileNotFoundError:
         raise RunError(
-            f"{path}: is missing, so that {path.parent} is no whole run directory; the command that "
-            "made it makes it anew with --overwrite"
+            f"{path}: is missing, so that {path.parent} is no whole run directory; the command "
+            "that made it makes it anew with --overwrite"
         ) from None
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: is cut off or damaged: {error}") from None
