@@ -9,9 +9,10 @@ EXTRAS ?= test
 
 install: $(STAMP)
 
+# Not compiled ahead: most of what comes is never imported.
 $(STAMP):
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e ".[$(EXTRAS)]"
 	rm -f $(VENV)/.installed-* && touch $@
 
 demo: $(STAMP)
