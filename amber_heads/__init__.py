@@ -104,7 +104,6 @@ import only those above them. `amber_heads.load(run)` alone can be called at onc
     stored      one run directory, read; system_names what its systems are called
     same_data   whether runs can be paired
     evidence    several runs as one body of predictions
-    evidence_scores    that as rows of tables
     reporting   evidence -> what a report says, a package of its own
     report      all of that in one folder
     printing    what the command line prints of all this

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from amber_cache.errors import RunError
+from amber_heads.floors import FLOORS
 from amber_heads.same_data import common_seeds, is_variant, refuse_other
 from amber_heads.stored import Row, StoredRun, read_run, training_means
 from amber_heads.system_names import name_runs, split_head
@@ -32,6 +33,7 @@ class System:
     Attributes:
         name: "amber2", "late average"; unique together with `head`.
         head: "audio", "text", "fusion"; "" for a system without heads.
+        own_name: What its comparison calls it; "" where a run has one system.
         test: (S, N, C) out of fold; NaN where a run diverged.
         validation: (F, S, N, C), NaN outside a fold's validation part; None where not kept.
         beside: (F, S, V, C) likewise, of the utterances that are validated on and never tested.
@@ -44,6 +46,7 @@ class System:
     validation: np.ndarray | None
     settings: tuple[Mapping[str, Any], ...]
     run: Path
+    own_name: str = ""
     beside: np.ndarray | None = None
 
     @property
@@ -194,12 +197,14 @@ def _systems(
         rows = [run.seeds.index(seed) for seed in seeds]
         for number, label in enumerate(run.heads):
             own, head = split_head(label, is_comparison=_is_comparison(run))
+            if own in FLOORS:  # which a comparison stores; reports make them anew, to the same bits
+                continue
             given = f"{names[run.path]}: {own}" if run.path in names else own
             name = plain.get(run.path) or given
             if (name, head) in taken:
                 name = f"{name} ({run.path.name})"
             taken.add((name, head))
-            yield _system(run, number, rows, name=name, head=head, settings=_settings(run, own))
+            yield _system(run, number, rows, name=name, own_name=own, head=head)
 
 
 def _system(
@@ -208,17 +213,18 @@ def _system(
     seeds: Sequence[int],
     *,
     name: str,
+    own_name: str,
     head: str,
-    settings: tuple[Mapping[str, Any], ...],
 ) -> System:
     kept = None if run.validation is None else run.validation[:, seeds, number].astype(np.float64)
     return System(
         name=name,
+        own_name=own_name,
         head=head,
         test=run.test[seeds, number][:, run.tested].astype(np.float64),
         validation=None if kept is None else kept[:, :, run.tested],
         beside=None if kept is None else kept[:, :, ~run.tested],
-        settings=settings,
+        settings=_settings(run, own_name),
         run=run.path,
     )
 

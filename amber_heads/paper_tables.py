@@ -45,7 +45,7 @@ def paper_tables(
     """Those of the five tables whose systems are there, by name: "table1".
 
     Args:
-        rows: From `scores_of_summary` or `scores_of_evidence`, of this test set.
+        rows: Of this test set, by a comparison's summary or a report's scores.
         summary: Of a run on the same data: corpus, encoders, counts.
     """
     made = {}

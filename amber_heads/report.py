@@ -6,14 +6,13 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from amber_cache.errors import AmberError, RunError
 from amber_cache.store import amber_version
 from amber_heads.evidence import Evidence, read_evidence
-from amber_heads.floors import FLOORS
 from amber_heads.reporting.all_tables import Tables, all_tables, leading_tables, suffixed
 from amber_heads.reporting.contents import Contents, ReportConfig, as_data, gather
 from amber_heads.reporting.drawing import Drawn
@@ -26,6 +25,7 @@ from amber_heads.reporting.references import write_references
 from amber_heads.reporting.sections import make_page, warnings_of
 from amber_heads.reporting.utterances import utterance_rows
 from amber_heads.results import csv_bytes, json_bytes, read_json
+from amber_heads.table_words import data_notes, heading_of_data
 from amber_heads.tables import Table, tables_of, to_csv, to_latex, to_markdown
 
 Progress = Callable[[str, int, int], None]
@@ -113,8 +113,10 @@ def _read(config: ReportConfig) -> Evidence:
         AmberError: It can't be, as one that another hand wrote.
     """
     try:
-        evidence = _without_stored_floors(read_evidence(config.runs, names=config.names))
+        evidence = read_evidence(config.runs, names=config.names)
         for path, summary in evidence.summaries.items():
+            heading_of_data(summary, "", "")
+            data_notes(summary)
             if evidence.configs[path].get("command") != "compare":  # whose tables are made here
                 tables_of(summary)
     except AmberError:
@@ -124,12 +126,6 @@ def _read(config: ReportConfig) -> Evidence:
         runs = ", ".join(map(str, config.runs))
         raise RunError(f"{runs}: summary.json or config.json is no run's ({error!r})") from None
     return evidence
-
-
-def _without_stored_floors(evidence: Evidence) -> Evidence:
-    """A comparison stores its floors beside its systems; they are made anew, to the same bits."""
-    systems = tuple(one for one in evidence.systems if one.head or one.name not in FLOORS)
-    return replace(evidence, systems=systems)
 
 
 def _figure_files(figures: Sequence[Drawn]) -> dict[str, bytes]:

@@ -63,7 +63,7 @@ def scores_of_summary(summary: Mapping[str, Any], test: str) -> list[Scored]:
         for name, system in summary["systems"].items()
         for head, by_test in system[key].items()
     ]
-    return rows + floors_of(summary, test)
+    return rows + _floors(summary, test)
 
 
 def stars(p: float | None) -> str:
@@ -86,7 +86,7 @@ def best_cells(rows: Sequence[Scored], metrics: Iterable[str]) -> set[tuple[int,
 KINDS: tuple[tuple[Kind, str], ...] = (("system", "heads"), ("ensemble", "ensemble"))
 
 
-def floors_of(summary: Mapping[str, Any], test: str) -> list[Scored]:
+def _floors(summary: Mapping[str, Any], test: str) -> list[Scored]:
     """A summary's predictions that look at no input."""
     return [
         Scored(name=name, head="", kind="floor", figures=_told(by_test[test]))

@@ -119,6 +119,7 @@ def make_run(
         "systems": {one.rpartition("/")[0]: {"settings": told} for one in heads},
         "utterances": {"used": number, "left_out": {}},
         "leakage": {},
+        "diverged_runs": [],
     }
     content = {
         "summary.json": as_json(summary),

@@ -276,7 +276,7 @@ def test_a_comparisons_anatomy_is_shown(tmp_path: Path) -> None:
     step = {"what": "no class weights", "before": "cb-ce", "after": "soft-ce", "mean": -0.01}
     step |= {"low": -0.02, "high": 0.001, "p": 0.0625}
     summary = {"anatomy": {"test": {"steps": [step], "whole": {**step, "what": "in all"}}}}
-    (table,) = anatomy_tables([summary], "test", mark="").values()
+    (table,) = anatomy_tables({Path("run"): summary}, "test", mark="").values()
     assert table.rows[0][3:] == ("-0.010", "[-0.020, +0.001]", "0.0625")
     assert table.rows[1][0] == "in all"
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from amber_heads.evidence import read_evidence
-from amber_heads.evidence_scores import scores_of_evidence
 from amber_heads.paper_tables import COMPARED, paper_tables
 from amber_heads.rendering import Table, to_csv, to_latex, to_markdown
+from amber_heads.reporting.paper_rows import rows_of_part, summary_of_part
+from amber_heads.reporting.parts import make_part
 from amber_heads.scores import scores_of_summary
 from amber_heads.tables import tables_of
 from tests.commands import amber
@@ -183,16 +184,32 @@ def test_a_corpus_that_was_not_published_has_no_such_columns(summary: dict[str, 
 def test_plain_fits_give_the_same_tables_through_their_evidence(
     place: Path, summary: dict[str, Any]
 ) -> None:
-    evidence = read_evidence([place / "cb-ce", place / "amber2"])
-    first = next(iter(evidence.summaries.values()))
-    made, compared = paper_tables(scores_of_evidence(evidence, "test"), first), _tables(summary)
+    part = make_part(read_evidence([place / "cb-ce", place / "amber2"]).of_test_set("test"))
+    made = paper_tables(rows_of_part(part), summary_of_part(part))
+    compared = _tables(summary)
     for number in range(1, 5):
         assert made[f"table{number}"].rows == compared[f"table{number}"].rows
+        assert made[f"table{number}"].title == compared[f"table{number}"].title
     assert {row[0] for row in made["table5"].rows} >= {
         "cb-ce",
         "amber2",
         "aer-llm few-shot, published",
     }
+
+
+def test_a_report_of_plain_fits_has_the_papers_tables(
+    place: Path, summary: dict[str, Any], tmp_path: Path
+) -> None:
+    finished = amber(
+        "report", "cb-ce", "amber2", "--out", tmp_path / "report", "--quiet", cwd=place
+    )
+    assert finished.status == 0, finished.err
+    for number in range(1, 6):
+        found = (tmp_path / "report" / "tables" / f"paper-table{number}.csv").read_text()
+        assert found.count("\n") > 3
+    assert found.startswith("system,head,JS")
+    third = (tmp_path / "report" / "tables" / "paper-table3.csv").read_text()
+    assert third == to_csv(_tables(summary)["table3"])
 
 
 def test_marks_stand_behind_their_cells_in_every_form_but_csv() -> None:

@@ -17,6 +17,7 @@ Nothing is imported here; take names from their modules, which import only those
     recordings   transcripts and sound, from the cache and the corpus, only where asked for
     parts        all numbers about one test set
     contents     all numbers of a report, as plain data
+    paper_rows   a part's scores as the paper's tables have them
     score_tables, difference_tables, report_tables, all_tables   that as tables
     drawing      matplotlib's style, files and inline SVG
     plots, more_plots   one figure a function

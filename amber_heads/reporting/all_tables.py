@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from amber_heads.paper_tables import paper_tables
 from amber_heads.reporting.contents import Contents
 from amber_heads.reporting.difference_tables import anatomy_tables, difference_tables
 from amber_heads.reporting.escaping import file_name
+from amber_heads.reporting.paper_rows import rows_of_part, summary_of_part
 from amber_heads.reporting.parts import Part
 from amber_heads.reporting.report_tables import (
     calibration_tables,
@@ -17,10 +19,7 @@ from amber_heads.reporting.report_tables import (
     scores_tables,
     variants_table,
 )
-from amber_heads.tables import Table, tables_of
-
-#: What tables of the paper's are made from, in a comparison's summary.
-_NEEDED = {"systems", "floors", "differences", "anatomy"}
+from amber_heads.tables import Table
 
 #: By test set ("" for what is of all), section and file.
 Tables = dict[str, dict[str, dict[str, Table]]]
@@ -39,7 +38,7 @@ def suffixed(contents: Contents) -> list[tuple[Part, str]]:
 def all_tables(contents: Contents) -> Tables:
     """Every table of a report."""
     tables: Tables = {}
-    summaries = list(contents.evidence.summaries.values())
+    summaries = contents.evidence.summaries
     for part, suffix in suffixed(contents):
         found = _part_tables(part, summaries, contents.mark)
         tables[part.name] = {
@@ -47,8 +46,9 @@ def all_tables(contents: Contents) -> Tables:
             for section, by_name in found.items()
         }
         tables[part.name] = {k: v for k, v in tables[part.name].items() if v or k == "differences"}
+    papers = [_papers_tables(part, suffix) for part, suffix in suffixed(contents)]
     tables[""] = {
-        "paper": _papers_tables(summaries),
+        "paper": {name: one for some in papers for name, one in some.items()},
         "policies": variants_table(contents.variants, mark=contents.mark),
     }
     return tables
@@ -63,17 +63,14 @@ def leading_tables(contents: Contents, tables: Tables) -> tuple[Table, ...]:
     return tuple(found)
 
 
-def _papers_tables(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Table]:
-    """Tables 1 to 5 as a comparison has made them, with the published figures."""
-    for summary in summaries:
-        if summary.get("command") == "compare" and summary.keys() >= _NEEDED:
-            found = tables_of(summary)
-            return {f"paper-{k}": one for k, one in found.items() if re.match(r"table\d", k)}
-    return {}
+def _papers_tables(part: Part, suffix: str) -> dict[str, Table]:
+    """Tables 1 to 5 for these runs, whichever commands made them, with the published figures."""
+    found = paper_tables(rows_of_part(part), summary_of_part(part), part.name)
+    return {f"paper-{name}{suffix}": one for name, one in found.items()}
 
 
 def _part_tables(
-    part: Part, summaries: Sequence[Mapping[str, Any]], mark: str
+    part: Part, summaries: Mapping[Path, Mapping[str, Any]], mark: str
 ) -> dict[str, dict[str, Table]]:
     conflict = part.conflict_levels
     calibration = calibration_tables(part, mark=mark)

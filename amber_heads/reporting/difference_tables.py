@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from amber_heads.reporting.differences import LEVEL, PRIMARY, Compared, smallest_p, twins_of
@@ -27,24 +29,31 @@ def difference_tables(part: Part, *, mark: str) -> dict[str, Table]:
 
 
 def anatomy_tables(
-    summaries: Sequence[Mapping[str, Any]], test_set: str, *, mark: str
+    summaries: Mapping[Path, Mapping[str, Any]], test_set: str, *, mark: str
 ) -> dict[str, Table]:
-    """The gain over CB-CE taken apart, where a comparison's summary tells it."""
-    for summary in summaries:
-        found = (summary.get("anatomy") or {}).get(test_set) or {}
-        steps = [*(found.get("steps") or ()), *([found["whole"]] if found.get("whole") else ())]
-        if steps:
-            return {
-                "anatomy": Table(
-                    title=f"{mark}Anatomy of the gain over CB-CE in JS",
-                    columns=("what changes", "from", "to", "difference in JS", "95% interval", "p"),
-                    rows=tuple(_anatomy_row(one) for one in steps),
-                    notes=("Below zero is better. The steps add up to the whole.",),
-                    num_keys=3,
-                    breaks=frozenset({len(steps) - 1} if found.get("whole") else ()),
-                )
-            }
-    return {}
+    """The gain over CB-CE taken apart, a table for each comparison that tells it."""
+    told = {path: (one.get("anatomy") or {}).get(test_set) or {} for path, one in summaries.items()}
+    found = {path: one for path, one in told.items() if one.get("steps")}
+    tables = {path: _anatomy_table(one, mark=mark) for path, one in found.items()}
+    if len(tables) == 1:
+        return {"anatomy": next(iter(tables.values()))}
+    return {
+        f"anatomy-{number}": replace(one, title=f"{one.title}, {path.name}")
+        for number, (path, one) in enumerate(tables.items(), start=1)
+    }
+
+
+def _anatomy_table(found: Mapping[str, Any], *, mark: str) -> Table:
+    whole = [found["whole"]] if found.get("whole") else []
+    steps = [*found["steps"], *whole]
+    return Table(
+        title=f"{mark}Anatomy of the gain over CB-CE in JS",
+        columns=("what changes", "from", "to", "difference in JS", "95% interval", "p"),
+        rows=tuple(_anatomy_row(one) for one in steps),
+        notes=("Below zero is better. The steps add up to the whole.",),
+        num_keys=3,
+        breaks=frozenset({len(steps) - 1} if whole else ()),
+    )
 
 
 def _full_table(part: Part, found: Sequence[Compared], *, mark: str) -> Table:
