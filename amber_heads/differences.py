@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.special
 from jaxtyping import Float
 
 from amber_heads.resampled import MetricSums
 from amber_heads.resampling import is_exact, resampled_totals, swapped_totals
 
-#: The share of bootstrap samples that lies in an interval.
+#: How often an interval is meant to hold what other clusters would give.
 CONFIDENCE = 0.95
 
 #: Differences that are closer than this differ by the order of their sums.
@@ -33,7 +34,7 @@ class Difference:
     Attributes:
         mean: Above 0 where the first system's metric is the larger; whether that is better says
             `METRICS[metric].direction`.
-        low: Of the 95% percentile interval; NaN with one cluster.
+        low: Of the 95% interval, by expanded percentiles; NaN with one cluster.
         p: Two-sided; NaN where no test was made, for the reason in `why_not`.
         p_adjusted: Holm's, over a family of differences; NaN until `adjusted` has filled it.
         effect_size: The difference over the standard deviation of the clusters' jackknife
@@ -112,7 +113,7 @@ def _with_spread(
     left_out: Float[np.ndarray, " cluster"],
 ) -> Difference:
     """From bootstrap samples the interval, from jackknife samples the effect size."""
-    low, high = percentiles(drawn)
+    low, high = percentiles(drawn, num_clusters=len(left_out))
     spread = float(np.std(left_out, ddof=1)) * (len(left_out) - 1)  # of the pseudo-values
     return replace(
         found,
@@ -143,10 +144,28 @@ def with_tests(
     return tested
 
 
-def percentiles(drawn: Float[np.ndarray, " resample"]) -> tuple[float, float]:
-    """The ends of the interval; NaN where the metric is defined in no resample."""
+def percentiles(drawn: Float[np.ndarray, " resample"], *, num_clusters: int) -> tuple[float, float]:
+    """The ends of the interval; NaN where the metric is defined in no resample.
+
+    Resamples of K clusters have (K - 1) / K of the variance that other clusters would show, and
+    know nothing of how unsure K clusters are of that variance; so the levels are set outwards by
+    that factor and by Student's t with K - 1 degrees of freedom. These are the expanded percentiles
+    of T. Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician
+    69 (4), 2015.
+    """
     defined = drawn[~np.isnan(drawn)]
     if not len(defined):
         return math.nan, math.nan
-    low, high = np.quantile(defined, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    tail = tail_of(num_clusters)
+    low, high = np.quantile(defined, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def tail_of(num_clusters: int) -> float:
+    """The share of resamples below the interval, and above it.
+
+    >>> round(tail_of(10), 4), round(tail_of(1_000_000), 4)
+    (0.0086, 0.025)
+    """
+    t = scipy.special.stdtrit(num_clusters - 1, (1 + CONFIDENCE) / 2)
+    return float(scipy.special.ndtr(-t * math.sqrt(num_clusters / (num_clusters - 1))))

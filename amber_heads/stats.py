@@ -7,8 +7,8 @@ seeds of a metric on all utterances; F1 and its like are computed anew in every 
 The test is a permutation test: under the null hypothesis it makes no difference which of the two
 systems a cluster's predictions came from. K clusters allow 2^K swaps; they are all gone through
 where they are few, else drawn, and then one is added to count and total so that p is never 0. The
-interval is the bootstrap's percentile interval over clusters drawn with replacement: with few of
-them it is too narrow (tests/benchmarks/check_tests_size.py measures by how much). Both say what
+interval is the bootstrap's over clusters drawn with replacement, its percentiles set outwards for
+few of them (tests/benchmarks/check_tests_size.py measures how often it misses). Both say what
 other utterances or speakers would give, with the models as trained; the spread over seeds stands
 beside them and is not part of them.
 
@@ -165,7 +165,7 @@ def interval(
     if len(sums.sums) == 1:
         return Interval(mean, math.nan, math.nan)
     totals = resampled_totals(sums.sums, num_resamples=num_bootstrap, seed=seed, together=False)
-    low, high = percentiles(sums.values(totals)[:, 0])
+    low, high = percentiles(sums.values(totals)[:, 0], num_clusters=len(sums.sums))
     return Interval(mean, low, high)
 
 

@@ -89,6 +89,23 @@ def test_the_random_test_is_scipys() -> None:
     assert not found.exact
 
 
+def _confidence(num_clusters: int) -> float:
+    """What SciPy must be asked for, so that its percentiles are the expanded ones."""
+    t = scipy.stats.t(num_clusters - 1).isf(0.025)
+    return float(1 - 2 * scipy.stats.norm.sf(t * (num_clusters / (num_clusters - 1)) ** 0.5))
+
+
+def test_few_clusters_have_students_interval() -> None:
+    random = np.random.default_rng(0)
+    y = np.tile([1.0, 0.0], (10, 1))
+    p = random.uniform(0.4, 0.6, (1, 10))
+    prediction = np.stack([p, 1 - p], axis=-1)
+    values = js_per_utterance(y, prediction[0])
+    low, high = scipy.stats.t.interval(0.95, 9, loc=values.mean(), scale=scipy.stats.sem(values))
+    found = interval(y, prediction, metric="js", clusters=np.arange(10), num_bootstrap=9999)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.1 * (high - low))
+
+
 def test_the_interval_of_a_mean_is_scipys() -> None:
     y, one, other, clusters = systems(number=200, seed=1)
     gaps = (js_per_utterance(y, one) - js_per_utterance(y, other)).mean(axis=0)
@@ -98,6 +115,7 @@ def test_the_interval_of_a_mean_is_scipys() -> None:
         lambda total, number, axis: total.sum(axis=axis) / number.sum(axis=axis),
         paired=True,
         n_resamples=1999,
+        confidence_level=_confidence(of.max() + 1),
         method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval
@@ -119,6 +137,7 @@ def test_the_interval_of_an_f1_is_scipys() -> None:
         statistic,
         vectorized=False,
         n_resamples=300,
+        confidence_level=_confidence(40),
         method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval
@@ -131,7 +150,11 @@ def test_an_interval_of_one_system_is_scipys() -> None:
     y, one, _, _ = systems(number=150)
     of_each = js_per_utterance(y, one).mean(axis=0)
     theirs = scipy.stats.bootstrap(
-        (of_each,), np.mean, method="percentile", rng=np.random.default_rng(0)
+        (of_each,),
+        np.mean,
+        confidence_level=_confidence(150),
+        method="percentile",
+        rng=np.random.default_rng(0),
     ).confidence_interval
     found = interval(y, one, metric="js", clusters=np.arange(150))
     assert found == pytest.approx((of_each.mean(), *theirs), abs=0.1 * (theirs.high - theirs.low))

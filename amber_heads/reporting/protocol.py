@@ -158,8 +158,9 @@ def _statistics(part: Part) -> str:
     return (
         "## Statistics\n\n"
         f"Systems are paired by utterance and compared on {PRIMARY.upper()}, averaged over seeds, "
-        f"{tested}; intervals are 95% percentile bootstrap intervals over the same clusters; F1 is "
-        "computed anew in each resample. Holm's correction [@holm1979simple] is over all systems "
+        f"{tested}; intervals are 95% bootstrap intervals over the same clusters "
+        "(expanded percentiles); F1 is computed anew in each resample. Holm's correction "
+        "[@holm1979simple] is over all systems "
         "against the reference "
         f"{markdown(part.choices.reference.label if part.choices.reference else '')}."
     )
