@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -130,7 +130,9 @@ class Stack:
             The mean loss of each run's batch.
         """
         part = self._part(runs)
-        inputs = Minibatches(self.material.batch(index, part.shared_fold), part.of_run)
+        inputs = Minibatches(
+            self.material.batch(index, part.shared_fold, room=part.room), part.of_run
+        )
         done = forward(self.architecture, part.views, inputs, keep=keep)
         with torch.enable_grad():
             logits = done.logits.detach().contiguous().requires_grad_()
@@ -299,12 +301,14 @@ class Part:
         views: Their parameters.
         shared_fold: The fold of each (fold, seed) among them.
         of_run: Which of those each run is of.
+        room: Where their minibatches' layers stood in the last step; see `Material.batch`.
     """
 
     views: StackedViews
     objective: Objective
     shared_fold: Int[Tensor, " shared"]
     of_run: list[int]
+    room: dict[int, Tensor] = field(default_factory=dict)
 
 
 def neighbours(sizes: Sequence[int]) -> Iterator[range]:

@@ -118,25 +118,57 @@ class Material:
         return architecture_of(self.parts.dataset, hidden)
 
     def batch(
-        self, index: Int[Tensor, "shared batch"], fold: Int[Tensor, " shared"]
+        self,
+        index: Int[Tensor, "shared batch"],
+        fold: Int[Tensor, " shared"],
+        *,
+        room: dict[int, Tensor] | None = None,
     ) -> list[Float[Tensor, "shared ... _"]]:
         """The standardised inputs of some minibatches, each with its own fold's statistics.
 
         Layers that are summed stand before the batch.
+
+        Args:
+            room: Where they stood the last time, by modality: written over where the sizes are
+                the same. Fresh memory for every step costs a fifth of a run's time.
         """
-        found = [
-            vectors[index]
-            .sub_(mean[fold].unsqueeze(1))
-            .div_(scale[fold].unsqueeze(1))
-            .to(self.product_dtype)
-            for vectors, mean, scale in zip(self.inputs, self.mean, self.scale, strict=True)
-        ]
-        return [
-            one
-            if layers == 1
-            else one.view(*one.shape[:2], layers, -1).transpose(1, 2).contiguous()
-            for one, layers in zip(found, self.num_layers, strict=True)
-        ]
+        room = {} if room is None else room
+        found = []
+        for number, layers in enumerate(self.num_layers):
+            vectors, mean, scale = (one[number] for one in (self.inputs, self.mean, self.scale))
+            if layers == 1:
+                found.append(self._gathered(vectors, index, mean[fold], scale[fold]))
+                continue
+            size = (len(index), layers, index.shape[1], vectors.shape[1] // layers)
+            if number not in room or room[number].shape != size:
+                room[number] = vectors.new_empty(size, dtype=self.product_dtype)
+            self._layered(vectors, index, mean[fold], scale[fold], out=room[number])
+            found.append(room[number])
+        return found
+
+    def _gathered(
+        self,
+        vectors: Float[Tensor, "utterance feature"],
+        index: Int[Tensor, "shared batch"],
+        mean: Float[Tensor, "shared feature"],
+        scale: Float[Tensor, "shared feature"],
+    ) -> Float[Tensor, "shared batch feature"]:
+        rows = vectors[index].sub_(mean.unsqueeze(1)).div_(scale.unsqueeze(1))
+        return rows.to(self.product_dtype)
+
+    def _layered(
+        self,
+        vectors: Float[Tensor, "utterance _"],
+        index: Int[Tensor, "shared batch"],
+        mean: Float[Tensor, "shared _"],
+        scale: Float[Tensor, "shared _"],
+        *,
+        out: Float[Tensor, "shared layer batch feature"],
+    ) -> None:
+        """A layer at a time, whose rows stay near the core until they are in their place."""
+        parts = [one.tensor_split(out.shape[1], dim=-1) for one in (vectors, mean, scale)]
+        for number, (own, of_fold, by_fold) in enumerate(zip(*parts, strict=True)):
+            out[:, number] = self._gathered(own, index, of_fold, by_fold)
 
 
 def architecture_of(dataset: Dataset, hidden: int) -> Architecture:
