@@ -18,7 +18,7 @@ Nothing is imported here; take names from their modules, which import only those
     parts        all numbers about one test set
     contents     all numbers of a report, as plain data
     score_tables, difference_tables, report_tables, all_tables   that as tables
-    drawing      matplotlib's style, files and inline SVG
+    drawing      a report's style, its figures, inline SVG
     plots, more_plots   one figure a function
     figures      all of them, with their data
     references   what may be cited, as BibTeX
@@ -26,5 +26,5 @@ Nothing is imported here; take names from their modules, which import only those
     protocol_data, protocol   the experiment in words, as Markdown
     page         one HTML file
     sections     what stands where on it
-    folder       written whole, in the place of a former report alone
+    folder       whether a place may become a report
 """
