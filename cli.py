@@ -8,57 +8,63 @@ by SIGTERM).
 
 from __future__ import annotations
 
-import inspect
-import io
-import os
 import sys
-import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
-from functools import cache
-from importlib import metadata
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
-
-from amber_cache.config import (
-    ExtractConfig,
-    ImportConfig,
-    Origin,
-    Setting,
-    refuse_mixture,
-    refuse_unknown_keys,
-    resolve,
-    settings_of,
-    with_shards_cache,
-)
-from amber_cache.errors import AmberError, ConfigError, InterruptError
-from amber_cache.progress import show_progress
-from amber_cache.records import Listing
-from amber_heads.printing import (
-    outcomes_as_json,
-    print_forecast,
-    print_json,
-    print_outcome,
-    print_overview,
-    print_table,
-)
-from amber_heads.settings import (
-    CompareConfig,
-    FitConfig,
-    GridConfig,
-    OverviewConfig,
-    TrainingConfig,
-)
-from amber_heads.use_options import EvalConfig, PredictConfig
-
-DEMO_CACHE = ExtractConfig().cache
 
 #: The exit status after Ctrl-C, as shells have it.
 INTERRUPTED = 130
-_LONGEST_LINE = 2000
 _NOTHING_LEFT = "interrupted; nothing half-written is left"
+
+try:
+    import inspect
+    import io
+    import os
+    import traceback
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from dataclasses import asdict
+    from functools import cache
+    from importlib import metadata
+    from pathlib import Path
+    from typing import Annotated, Any
+
+    import typer
+
+    from amber_cache.config import (
+        ExtractConfig,
+        ImportConfig,
+        Origin,
+        Setting,
+        refuse_mixture,
+        refuse_unknown_keys,
+        resolve,
+        settings_of,
+        with_shards_cache,
+    )
+    from amber_cache.errors import AmberError, ConfigError, InterruptError
+    from amber_cache.progress import show_progress
+    from amber_cache.records import Listing
+    from amber_heads.printing import (
+        outcomes_as_json,
+        print_forecast,
+        print_json,
+        print_outcome,
+        print_overview,
+        print_table,
+    )
+    from amber_heads.settings import (
+        CompareConfig,
+        FitConfig,
+        GridConfig,
+        OverviewConfig,
+        TrainingConfig,
+    )
+    from amber_heads.use_options import EvalConfig, PredictConfig
+except KeyboardInterrupt:  # Ctrl-C before `main` can hear it
+    print(f"amber: {_NOTHING_LEFT}", file=sys.stderr)
+    sys.exit(INTERRUPTED)
+
+DEMO_CACHE = ExtractConfig().cache
+
+_LONGEST_LINE = 2000
 
 app = typer.Typer(
     name="amber",

@@ -11,6 +11,9 @@ import only those above them. `amber_heads.load(run)` alone can be called at onc
     checks      what numbers a configuration may hold
     settings    what was told, completed and checked
     codes       names as whole numbers
+    counting    counts as words
+    whole_folders   files and folders that are whole or not there
+    progress    how work tells how far it has come
     policy      which votes count, and for what
     subset      which utterances are asked for
     layers      which entries are layers of one encoder
@@ -78,11 +81,12 @@ import only those above them. `amber_heads.load(run)` alone can be called at onc
     use_options what predict and eval can be told
     windows     where the windows of a long recording lie
     forecast    answers for named items: records, CSV, bars
-    ensemble    which models may judge an item, which head answers for it
+    members     which models may judge an item, which head answers for it
     own_folds   the data that a run was trained on, known again
     cached_inputs   a cache's entries in the place of a run's
     new_material   files or a cache -> vectors by the run's own encoders
     predictor   one utterance from Python: `load`
+    figure_files    figures as PNG and SVG, one function for all
     timeline    answers over time as a figure
     predict     `amber predict`
     label_map   another corpus's labels as a run's classes

@@ -7,6 +7,8 @@ distributions: `amber_heads.metrics.evaluate` is what checks them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import combinations
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -44,6 +46,24 @@ def _from_mean(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     total = p + q
     ratio = np.divide(2 * p, total, out=np.ones_like(total), where=(p > 0) & (total > 0))
     return np.asarray(p * np.log2(ratio))
+
+
+def js_between(predictions: Iterable[Values]) -> Float[np.ndarray, "*batch"]:
+    """Mean JS, in [0, 1], over all pairs of several heads' predictions of the same utterances.
+
+    NaN where one of them is NaN, and where there is but one, which can't be at odds.
+
+    Raises:
+        ValueError: There is none.
+
+    >>> js_between([[[1, 0], [1, 0]], [[1, 0], [0, 1]]])
+    array([0., 1.])
+    """
+    heads = [to_float64(one) for one in predictions]
+    if not heads:
+        raise ValueError("js_between needs predictions; it got none")
+    pairs = [js_per_utterance(one, other) for one, other in combinations(heads, 2)]
+    return np.mean(pairs, axis=0) if pairs else np.full(heads[0].shape[:-1], np.nan)
 
 
 def bc_per_utterance(target: Values, prediction: Values) -> Float[np.ndarray, "*batch"]:

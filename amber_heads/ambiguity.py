@@ -7,7 +7,6 @@ own supervision: AmbER2 pulls its own heads together, and would understate it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,8 @@ from jaxtyping import Float
 
 from amber_cache.errors import RunError
 from amber_cache.store import open_cache
-from amber_heads.agreement import entropy_per_utterance, js_per_utterance
+from amber_heads.agreement import entropy_per_utterance, js_between, js_per_utterance
+from amber_heads.floors import training_means
 from amber_heads.prediction_files import open_predictions
 from amber_heads.settings import FUSION
 from amber_heads.tables import Table, figure, heading_mark
@@ -54,9 +54,8 @@ def read_predictions(folder: Path) -> Predictions:
         target = file.array("target", (len(ids), len(classes)))
         fold = file.folds(len(ids))
         test = file.array("test", (None, len(heads), *target.shape))
-        validation = file.array("validation", (None, None, len(heads), *target.shape))
+        floor = training_means(target, file.training(fold), fold)
         tested = fold >= 0
-        floor = _training_means(fold, target, validation)
         return Predictions(
             ids=ids[tested],
             classes=classes,
@@ -69,11 +68,8 @@ def read_predictions(folder: Path) -> Predictions:
 
 def modality_conflict(predictions: Predictions) -> Float[np.ndarray, " utterance"]:
     """Mean JS, in [0, 1], over pairs of modality heads; zero where there is only one."""
-    rows = [
-        p for head, p in zip(predictions.heads, predictions.mean, strict=True) if head != FUSION
-    ]
-    pairs = [js_per_utterance(one, other) for one, other in combinations(rows, 2)]
-    return np.mean(pairs, axis=0) if pairs else np.zeros(len(predictions.ids))
+    rows = predictions.mean[[head != FUSION for head in predictions.heads]]
+    return js_between(rows) if len(rows) > 1 else np.zeros(len(predictions.ids))
 
 
 def ambiguity_tables(folder: Path, *, alone: Path, cache: Path, number: int = 5) -> list[Table]:
@@ -132,17 +128,6 @@ def conflict_table(
         rows=tuple(rows),
         notes=("Conflict: JS between modality heads that were trained apart, out of fold.",),
     )
-
-
-def _training_means(
-    fold: np.ndarray, target: np.ndarray, validation: np.ndarray
-) -> Float[np.ndarray, "utterance class"]:
-    """Row by row, the mean soft label of what is neither tested nor validated in its fold."""
-    means = np.full(target.shape, np.nan)
-    for number, one in enumerate(validation[:, 0, 0, :, 0]):
-        train = (fold != number) & np.isnan(one)
-        means[fold == number] = target[train].mean(axis=0)
-    return means
 
 
 def _utterance_table(

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from amber_heads.agreement import entropy_per_utterance, js_per_utterance
+from amber_heads.agreement import entropy_per_utterance, js_between, js_per_utterance
 from amber_heads.options import FUSION
 
 #: A member: index of its fold, and its seed.
@@ -55,8 +54,10 @@ class Answers:
 
     @cached_property
     def conflict(self) -> Float[np.ndarray, " utterance"]:
-        """How far voice and words lie apart; see `conflict_between`."""
-        return conflict_between(self.mean, self.heads)
+        """How far voice and words lie apart; NaN where there are not two answers."""
+        return js_between(
+            self.mean[:, place] for place, head in enumerate(self.heads) if head != FUSION
+        )
 
     @cached_property
     def spread(self) -> Float[np.ndarray, "utterance head"]:
@@ -97,15 +98,6 @@ class Answers:
             classes=self.classes,
             distributions=self.distributions[places],
         )
-
-
-def conflict_between(
-    mean: Float[np.ndarray, "utterance head class"], heads: tuple[str, ...]
-) -> Float[np.ndarray, " utterance"]:
-    """Mean JS, in [0, 1], over pairs of modality heads; NaN where there are not two answers."""
-    places = [place for place, head in enumerate(heads) if head != FUSION]
-    pairs = [js_per_utterance(mean[:, a], mean[:, b]) for a, b in combinations(places, 2)]
-    return np.mean(pairs, axis=0) if pairs else np.full(len(mean), np.nan)
 
 
 def supervised_heads(settings: Mapping[str, Any], heads: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,10 +16,9 @@ from amber_heads.grid import interrupted, table_name, train_table
 from amber_heads.material import Material
 from amber_heads.options import Encoders
 from amber_heads.processes import Processes
+from amber_heads.progress import Progress
 from amber_heads.runs import Run, RunResult
 from amber_heads.trained import TrainedRuns
-
-Progress = Callable[..., None]
 
 
 class Combinations:
@@ -115,7 +114,11 @@ class Combinations:
         if len(self._datasets) == 1:
             return progress
         names = ", ".join(f"{modality}={name}" for modality, name in encoders)
-        return lambda stage, *told: progress(f"{names}: {stage}", *told)
+
+        def named(stage: str, done: int, total: int, note: str = "") -> None:
+            progress(f"{names}: {stage}", done, total, note)
+
+        return named
 
 
 def _bare(run: Run) -> Run:

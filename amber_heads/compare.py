@@ -7,7 +7,7 @@ is taken apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -22,14 +22,13 @@ from amber_heads.entrants import Compared, Entrant, compare_system, floor_entran
 from amber_heads.floors import FLOORS
 from amber_heads.options import CompareConfig, told
 from amber_heads.preparation import Guard, Prepared
+from amber_heads.progress import Progress
 from amber_heads.selection import at_the_edge
 from amber_heads.stats import Difference, adjusted, paired_difference
 from amber_heads.summary import Results, curve_rows, read_at_another_head, run_rows
 from amber_heads.systems import systems_of
 from amber_heads.training import Training
 from amber_heads.twins import twins
-
-Progress = Callable[[str, int, int], None]
 
 #: Validation predictions are stored where they take no more bytes than these, before compression:
 #: only temperature scaling reads them.

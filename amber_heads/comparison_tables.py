@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from amber_heads.counting import counted
 from amber_heads.paper_tables import paper_tables
 from amber_heads.rendering import Table
 from amber_heads.scores import ENSEMBLE, Scored, best_cells, scores_of_summary, stars
@@ -12,7 +13,6 @@ from amber_heads.table_words import (
     F1_NOTE,
     SHOWN,
     column_names,
-    counted,
     data_notes,
     figure,
     heading_of_data,

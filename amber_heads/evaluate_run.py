@@ -6,21 +6,23 @@ utterances without labels go into a submission file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from amber_cache.errors import ConfigError
+from amber_cache.errors import CacheError, ConfigError, EncoderError
 from amber_cache.store import Cache, amber_version, open_cache, write_whole
 from amber_heads import results as files
-from amber_heads.ensemble import Gathered, grouped_answers
+from amber_heads.counting import counted
 from amber_heads.eval_labels import POLICY, Labels, read_labels
 from amber_heads.eval_summary import eval_predictions, eval_summary, eval_tables
 from amber_heads.forecast import Forecast
 from amber_heads.judged import Judged, judge_other
 from amber_heads.judged_own import Elsewhere, judge_own
 from amber_heads.loaded import LoadedRun, load_run
+from amber_heads.members import Gathered, grouped_answers
 from amber_heads.new_material import gather_cache, parse_encoders
 from amber_heads.own_folds import OwnData, own_data
 from amber_heads.use_options import EvalConfig
@@ -66,11 +68,11 @@ def run_eval(
         AmberError: Run, cache, labels or place can't be used, or an entry is of another encoder.
     """
     run = load_run(folder)
-    own = _own(run, config)
+    own = own_data(run, config.cache) if _is_as_trained(run, config) else None
     encoders = parse_encoders(
         config.encoder, audio=config.audio_encoder, text=config.text_encoder, run=run
     )
-    with open_cache(config.cache) as cache:
+    with _looked_at(run, config, own), open_cache(config.cache) as cache:
         told = config if own is None else _as_trained(run, config)
         labels = read_labels(run, cache, told) if own is None or submission else None
         named = _named_elsewhere(run, encoders)
@@ -95,15 +97,30 @@ def run_eval(
     return Evaluation(found, files.without_nan(summary), stored is not None, submission, (*notes,))
 
 
-def _own(run: LoadedRun, config: EvalConfig) -> OwnData | None:
-    """The run's own data, where the cache holds it and labels are read as in the training."""
-    told = run.config.get("settings")
-    trained = told if isinstance(told, dict) else {}
+def _is_as_trained(run: LoadedRun, config: EvalConfig) -> bool:
+    """Whether labels are read as in the training, so that a cache may be the run's own data."""
+    trained = _trained(run)
     same = all(getattr(config, one) in (None, trained.get(one)) for one in POLICY)
     subset = list(config.subset) in ([], list(trained.get("subset") or ()))
-    if config.map or not same or not subset:
-        return None
-    return own_data(run, config.cache)
+    return not config.map and same and subset
+
+
+@contextmanager
+def _looked_at(run: LoadedRun, config: EvalConfig, own: OwnData | None) -> Iterator[None]:
+    """Where a cache that nobody named is refused, say that it is not the run's, and which is."""
+    try:
+        yield
+    except (CacheError, ConfigError, EncoderError) as error:
+        cache = config.cache
+        if own is not None or cache != EvalConfig.cache or not _is_as_trained(run, config):
+            raise
+        trained = Path(str(_trained(run).get("cache") or cache))
+        other = str(trained) if trained != cache else "other data" if cache.exists() else ""
+        meant = f", and the run was trained on {other}" if other else ""
+        raise type(error)(
+            f"{error}; {cache} is looked at where --cache names no other{meant}: name the right "
+            "cache with --cache"
+        ) from None
 
 
 def _named_elsewhere(run: LoadedRun, encoders: Mapping[str, str]) -> dict[str, str]:
@@ -114,6 +131,12 @@ def _named_elsewhere(run: LoadedRun, encoders: Mapping[str, str]) -> dict[str, s
         for modality, name in encoders.items()
         if (modality, name.replace("/", "--")) not in own
     }
+
+
+def _trained(run: LoadedRun) -> Mapping[str, Any]:
+    """What the run was told."""
+    told = run.config.get("settings")
+    return told if isinstance(told, dict) else {}
 
 
 def _as_trained(run: LoadedRun, config: EvalConfig) -> EvalConfig:
@@ -133,7 +156,8 @@ def _submit(
     ]
     if path is None:
         rest = "--submission FILE writes what the run says of them"
-        return [f"{len(places)} utterances have no counted vote; {rest}"] if places else []
+        have = counted(len(places), "utterance has", "utterances have")
+        return [f"{have} no counted vote; {rest}"] if places else []
     if not places:
         raise ConfigError(
             f"--submission {path}: every utterance that can be predicted has a counted vote; "
@@ -156,7 +180,7 @@ def _submit(
     )
     write_whole(path, files.csv_bytes(_submission_rows(forecast)))
     failed = [f"not in {path}: {one.id}: {one.reason}" for one in failures]
-    return [f"{path}: {forecast.num_items} utterances without a counted vote", *failed]
+    return [f"{path}: {counted(forecast.num_items, 'utterance')} without a counted vote", *failed]
 
 
 def _submission_rows(forecast: Forecast) -> list[dict[str, object]]:

@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from amber_cache.errors import RunError
-from amber_heads.floors import FLOORS
+from amber_heads.floors import FLOORS, training_means
 from amber_heads.same_data import common_seeds, is_variant, refuse_other
-from amber_heads.stored import Row, StoredRun, read_run, training_means
+from amber_heads.stored import Row, StoredRun, read_run
 from amber_heads.system_names import name_runs, split_head
 
 #: A folder with any of these is a run directory, if a damaged one.
@@ -153,7 +153,7 @@ def read_evidence(runs: Sequence[Path], *, names: Mapping[Path, str] | None = No
         **{name: first.texts[name][rows] for name in ("speaker", "dialogue", "session")},
         fold=first.fold[rows],
         test_set=test_set,
-        training_mean=training_means(first)[rows],
+        training_mean=training_means(first.target, first.training, first.fold)[rows],
         seeds=seeds,
         test_sets=tuple(dict.fromkeys([*first.summary.get("test_sets", ()), *test_set.tolist()])),
         systems=tuple(_systems(alike, seeds, dict(names or {}))),

@@ -27,12 +27,12 @@ from amber_heads.contents import (
 from amber_heads.data import Dataset
 from amber_heads.options import CompareConfig, GridConfig, RunSettings, TrainingConfig, told
 from amber_heads.preparation import Guard, Prepared, guard, prepare
+from amber_heads.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from amber_heads.material import Material
     from amber_heads.training import Training
 
-Progress = Callable[..., None]
 Tell = Callable[[Sequence[str]], None]
 
 
@@ -62,7 +62,7 @@ def run_experiment(
     workers: int | None = None,
     backend: str = "threading",
     memory: float | None = None,
-    progress: Progress = lambda *step: None,
+    progress: Progress = no_progress,
     tell: Tell = lambda lines: None,
 ) -> Outcome:
     """Train what a configuration asks for, or find it done.
@@ -127,10 +127,10 @@ def _first(once: Callable[[], None], progress: Progress) -> Progress:
     """A `Progress` before whose first stage something is done: after all that may be refused."""
     waiting = [once]
 
-    def told(*step: Any) -> None:
+    def told(stage: str, done: int, total: int, note: str = "") -> None:
         while waiting:
             waiting.pop()()
-        progress(*step)
+        progress(stage, done, total, note)
 
     return told
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 
 from amber_cache.errors import RunError
-from amber_cache.store import sync_folder
+from amber_heads.whole_folders import write_file
 
 
 def write_export(path: Path, data: bytes, *, overwrite: bool) -> None:
@@ -22,19 +20,10 @@ def write_export(path: Path, data: bytes, *, overwrite: bool) -> None:
         if path.stat().st_size == len(data) and path.read_bytes() == data:
             return
         raise RunError(f"{path}: is there already and not the same; --overwrite replaces it")
-    target = Path(os.path.realpath(path))
-    partial = target.with_name(f".{target.name}.partial-{secrets.token_hex(4)}")
     try:
-        with partial.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-        sync_folder(target.parent)
+        write_file(path, data)
     except OSError as error:
         raise RunError(
             f"{path}: can't be written: {error.strerror or error}; it needs {len(data) / 1e6:.1f} "
             "MB. Nothing has changed; make room or name another place"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)

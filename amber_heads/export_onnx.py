@@ -11,6 +11,7 @@ from amber_cache.errors import RunError
 from amber_cache.store import PUBLIC_ENTRY_ATTRIBUTES, amber_version, without_folders
 from amber_heads.export_files import write_export
 from amber_heads.loaded import InputEntry, LoadedRun, load_run
+from amber_heads.members import left_out_models
 from amber_heads.onnx_graph import OPSET, build_graph
 
 #: One protocol-buffers message holds no more.
@@ -136,9 +137,7 @@ def _refuse_unlike_folds(run: LoadedRun) -> None:
 
 
 def _notes(run: LoadedRun) -> tuple[str, ...]:
-    notes = []
-    if run.diverged:
-        notes.append(f"{len(run.diverged)} models diverged and are left out")
+    notes = [*left_out_models(run)]
     if run.precision != "float32":
         notes.append(
             f"the run multiplies in {run.precision}, the file in float32: answers differ slightly"

@@ -6,7 +6,7 @@ r2 of the training mean is as good as some published audio heads, so these stand
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from amber_heads.folds import Fold
 
@@ -47,3 +47,25 @@ def floor_prediction(
     if name == "uniform":
         return np.full((len(test), num_classes), 1 / num_classes)
     raise ValueError(f"{name!r} is none of {', '.join(FLOORS)}")
+
+
+def fold_means(
+    target: Float[np.ndarray, "utterance class"], training: Bool[np.ndarray, "fold utterance"]
+) -> Float[np.ndarray, "fold class"]:
+    """The mean soft label of each fold's training part; NaN where that is empty."""
+    means = np.full((len(training), target.shape[1]), np.nan)
+    for number, part in enumerate(training):
+        if part.any():
+            means[number] = target[part].mean(axis=0)
+    return means
+
+
+def training_means(
+    target: Float[np.ndarray, "utterance class"],
+    training: Bool[np.ndarray, "fold utterance"],
+    fold: Int[np.ndarray, " utterance"],
+) -> Float[np.ndarray, "utterance class"]:
+    """Row by row, `fold_means` of the fold that tests it; NaN where none does (`fold` < 0)."""
+    means = np.full(target.shape, np.nan)
+    means[fold >= 0] = fold_means(target, training)[fold[fold >= 0]]
+    return means

@@ -14,6 +14,7 @@ from jaxtyping import Int
 
 from amber_cache.errors import ConfigError
 from amber_heads.codes import is_unknown
+from amber_heads.counting import counted
 from amber_heads.groups import GROUPED, group_by
 
 __all__ = [
@@ -120,7 +121,8 @@ def balanced_folds(
 ) -> Int[np.ndarray, " utterance"]:
     """Deal utterances, ordered by ambiguity, into folds of equal size and like ambiguity."""
     if len(ambiguity) < num_folds:
-        raise ConfigError(f"{len(ambiguity)} utterances are fewer than {num_folds} folds")
+        are = counted(len(ambiguity), "utterance is", "utterances are")
+        raise ConfigError(f"{are} fewer than {num_folds} folds")
     random = np.random.default_rng([seed, 0])
     order = np.lexsort((random.permutation(len(ambiguity)), ambiguity))
     rounds = -(-len(order) // num_folds)

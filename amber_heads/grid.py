@@ -17,6 +17,7 @@ from amber_cache.errors import InterruptError
 from amber_heads.engine import PREDICTION_ROWS
 from amber_heads.material import Material
 from amber_heads.processes import HERE, Processes, train_elsewhere, train_in_threads
+from amber_heads.progress import Progress, no_progress
 from amber_heads.runs import Run, RunResult
 from amber_heads.settings import RunSettings
 from amber_heads.trained import TrainedRuns
@@ -97,7 +98,7 @@ def train_table(
     size: int | None = None,
     budget: int | None = None,
     processes: Processes = HERE,
-    progress: Callable[..., None] = lambda *step: None,
+    progress: Progress = no_progress,
 ) -> list[RunResult]:
     """Train the rows of a table that are not kept already; results in the table's order.
 

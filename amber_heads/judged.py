@@ -17,10 +17,12 @@ from amber_cache.errors import ConfigError
 from amber_cache.store import Cache, data_hash, text_array
 from amber_heads.answers import Answers
 from amber_heads.codes import is_unknown
-from amber_heads.ensemble import Gathered, answer_head, lacks
+from amber_heads.counting import counted
 from amber_heads.eval_labels import Labels
+from amber_heads.floors import fold_means
 from amber_heads.folds import Fold
 from amber_heads.loaded import LoadedRun
+from amber_heads.members import Gathered, answer_head, lacks
 from amber_heads.options import FUSION
 from amber_heads.own_folds import used_ids
 from amber_heads.prediction_files import open_predictions
@@ -169,20 +171,18 @@ def _prior(run: LoadedRun) -> Float[np.ndarray, " class"]:
     with open_predictions(run.folder) as file:
         target = file.array("target", (None, len(run.classes)))
         fold = file.folds(len(target))
-        shape = (len(run.folds), len(run.seeds), len(run.heads), *target.shape)
-        judged = ~np.isnan(file.array("validation", shape)).all(axis=(1, 2, 4))  # (fold, utterance)
-    means = [
-        target[(fold != number) & ~validated].mean(axis=0)
-        for number, validated in enumerate(judged)
-    ]
-    return np.asarray(np.mean(means, axis=0))
+        means = fold_means(target, file.training(fold))
+        if np.isnan(means).any() or not len(means):
+            raise ValueError("has a fold without a training part")
+        return np.asarray(means.mean(axis=0))
 
 
 def _seen(run: LoadedRun, ids: np.ndarray) -> list[str]:
     """A warning where utterances may be those that the run was trained on."""
     used = used_ids(run)
     number = sum(str(one) in used for one in ids)
-    told = f"{number} utterances have ids of the run's own data: some models MAY HAVE SEEN them."
+    have = counted(number, "utterance has an id", "utterances have ids")
+    told = f"{have} of the run's own data: some models MAY HAVE SEEN them."
     return [told] if number else []
 
 

@@ -14,12 +14,12 @@ from jaxtyping import Bool, Float
 
 from amber_cache.errors import ConfigError
 from amber_cache.store import data_hash
-from amber_heads.ensemble import Gathered, lacks
 from amber_heads.eval_labels import POLICY
 from amber_heads.folds import Fold
 from amber_heads.judged import Judged, entries_read
 from amber_heads.leakage import measure_leakage, shared_only
 from amber_heads.loaded import LoadedRun
+from amber_heads.members import Gathered, lacks
 from amber_heads.own_folds import OwnData
 
 

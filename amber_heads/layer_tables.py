@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from amber_heads.counting import counted
 from amber_heads.rendering import Table
-from amber_heads.table_words import counted, figure, heading_mark
+from amber_heads.table_words import figure, heading_mark
 
 
 def layers_table(summary: Mapping[str, Any]) -> Table:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from amber_cache.store import without_folders
+from amber_heads.counting import counted
 from amber_heads.leakage import KINDS
 from amber_heads.leakage_words import leakage_name
 from amber_heads.loaded import InputEntry
@@ -225,7 +226,7 @@ def _leakage(summary: Mapping[str, Any]) -> str:
     ]
     lines += [f"- {_text(one)}" for one in summary.get("warnings", [])]
     if diverged := summary.get("diverged_runs"):
-        lines.append(f"- {len(diverged)} runs diverged")
+        lines.append(f"- {counted(len(diverged), 'run')} diverged")
     nothing = (
         "Of what is known of speakers, sessions, dialogues and transcripts, nothing is shared."
     )

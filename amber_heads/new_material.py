@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -17,22 +17,12 @@ from amber_cache.errors import ConfigError, UtteranceError
 from amber_cache.records import Utterance
 from amber_cache.store import DONE, Cache
 from amber_heads.cached_inputs import InPlace, in_place_of
-from amber_heads.ensemble import Gathered, refuse_unanswerable
+from amber_heads.counting import counted
 from amber_heads.forecast import Failure, Item
 from amber_heads.loaded import InputEntry, LoadedRun
+from amber_heads.members import Gathered, refuse_unanswerable
+from amber_heads.progress import Progress
 from amber_heads.windows import windows
-
-
-@runtime_checkable
-class Progress(Protocol):
-    """Told how far a stage of the work has come."""
-
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """`done` of `total` units of `stage` are finished."""
-
-
-def no_progress(stage: str, done: int, total: int, note: str = "") -> None:
-    """A `Progress` that shows nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +165,8 @@ def _cut(utterances: Sequence[Utterance], window: tuple[float, float] | None) ->
             made.append(part)
             items[part.id] = Item(id=one.id, start_s=span[0], end_s=span[1])
     texts = sum(bool(one.text.strip()) for one in utterances)
-    note = f"{texts} transcripts are left out: --window can't tell which words fall into which"
+    are = counted(texts, "transcript is", "transcripts are")
+    note = f"{are} left out: --window can't tell which words fall into which"
     return Cut(tuple(made), items, failed, (note,) * bool(texts))
 
 

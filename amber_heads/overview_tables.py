@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from amber_heads.counting import counted
 from amber_heads.leakage_words import leakage_name
 from amber_heads.overview import Overview
 from amber_heads.overview_contents import Part
@@ -41,7 +42,8 @@ def contents_table(overview: Overview) -> Table:
     whole = overview.whole
     notes = []
     if whole.without_duration:
-        notes.append(f"Hours: without {whole.without_duration} utterances of unknown length.")
+        unknown = counted(whole.without_duration, "utterance")
+        notes.append(f"Hours: without {unknown} of unknown length.")
     if not overview.classes:  # elsewhere they stand below the classes
         notes += overview.notes
     columns = dict.fromkeys(one.column for one in overview.parts)
@@ -165,8 +167,9 @@ def leakage_table(overview: Overview) -> Table:
     if found is None or found.why_not:
         return Table("", (), ())
     number = "" if found.folds == "official" else f", {found.num_folds} folds"
+    tested = counted(found.test_utterances, "test utterance")
     return Table(
-        title=f"Leakage, {found.test_utterances} test utterances (--folds {found.folds}{number})",
+        title=f"Leakage, {tested} (--folds {found.folds}{number})",
         columns=("shared with training", "utterances", "share", "of", "values", "validation"),
         rows=tuple(
             (leakage_name(kind), *(_leaks(one) if one["known"] else _UNKNOWN))

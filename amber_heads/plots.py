@@ -1,43 +1,25 @@
 """Figures of an overview: entropies, classes, and which labels raters confuse; PNG and SVG.
 
-Only here is matplotlib imported, with the Agg canvas: no display is needed. The same overview gives
-the same bytes.
+The same overview gives the same bytes.
 """
 
 from __future__ import annotations
 
-import io
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from amber_cache.errors import ConfigError
-from amber_cache.store import write_whole
+from amber_heads.figure_files import canvas, write_figures
 from amber_heads.overview import Overview
 from amber_heads.tables import heading_mark
 
-KINDS = ("png", "svg")
-
 #: The most labels of a matrix, those of most pairs.
 MOST_LABELS = 20
-
-_STYLE: Any = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "svg.hashsalt": "amber",
-    "text.parse_math": False,  # a label with dollars in it is no formula
-}
-_DPI = 200
 
 
 def draw_overview(overview: Overview, folder: Path) -> list[Path]:
@@ -47,14 +29,8 @@ def draw_overview(overview: Overview, folder: Path) -> list[Path]:
         ConfigError: The folder is a file.
         CacheError: A file can't be written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--figures {folder}: is a file; name a folder for the figures")
-    written = []
-    for name, draw in _FIGURES.items():
-        for kind, data in _drawn(draw, overview).items():
-            written.append(folder / f"{name}.{kind}")
-            write_whole(written[-1], data)
-    return written
+    figures = {name: partial(_figure, draw, overview) for name, draw in _FIGURES.items()}
+    return write_figures(folder, figures)
 
 
 def confusion_matrix(
@@ -76,28 +52,12 @@ def confusion_matrix(
     return labels, np.array(rows, dtype=np.float64).reshape(len(labels), len(labels))
 
 
-def _drawn(draw: Callable[[Overview, Axes], None], overview: Overview) -> dict[str, bytes]:
-    with _style():
-        figure = Figure(figsize=(5, 3.6), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
-        draw(overview, axes)
-        axes.set_title(heading_mark(overview.corpus) + axes.get_title())
-        return {kind: _saved(figure, kind) for kind in KINDS}
-
-
-def _saved(figure: Figure, kind: str) -> bytes:
-    data = io.BytesIO()
-    nothing = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}[kind]
-    figure.savefig(data, format=kind, dpi=_DPI, metadata=nothing)
-    return data.getvalue()
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # drawn as a box
-        yield
+def _figure(draw: Callable[[Overview, Axes], None], overview: Overview) -> Figure:
+    figure = canvas(5.0, 3.6)
+    axes = figure.add_subplot()
+    draw(overview, axes)
+    axes.set_title(heading_mark(overview.corpus) + axes.get_title())
+    return figure
 
 
 def _draw_entropy(overview: Overview, axes: Axes) -> None:

@@ -18,24 +18,20 @@ import numpy as np
 
 from amber_cache.errors import ConfigError, InterruptError
 from amber_cache.store import open_cache, write_whole
-from amber_heads.ensemble import (
+from amber_heads.counting import counted
+from amber_heads.forecast import Forecast, csv_text
+from amber_heads.loaded import LoadedRun, load_run
+from amber_heads.members import (
     TAUGHT_BY_STUDENT,
     Gathered,
     conflicts_of,
     grouped_answers,
+    left_out_models,
 )
-from amber_heads.forecast import Forecast, csv_text
-from amber_heads.loaded import LoadedRun, load_run
-from amber_heads.new_material import (
-    FileOptions,
-    Progress,
-    gather_cache,
-    gather_files,
-    no_progress,
-    parse_encoders,
-)
+from amber_heads.new_material import FileOptions, gather_cache, gather_files, parse_encoders
 from amber_heads.options import FUSION
 from amber_heads.own_folds import own_data, used_ids
+from amber_heads.progress import Progress, no_progress
 from amber_heads.results import without_nan
 from amber_heads.use_options import PredictConfig
 from amber_heads.windows import checked_window
@@ -114,16 +110,18 @@ def _of_own_folds(run: LoadedRun, gathered: Gathered, cache: Path) -> Gathered:
     if own is None:
         ids = used_ids(run)
         shared = sum(one in ids for one in gathered.ids)
+        have = counted(shared, "utterance has an id", "utterances have ids")
         note = (
-            f"{cache}: is not the data that the run was trained on, but {shared} utterances have "
-            "ids of it; all models answer, and some may HAVE SEEN them"
+            f"{cache}: is not the data that the run was trained on, but {have} of it; all models "
+            "answer, and some may HAVE SEEN them"
         )
         return replace(gathered, notes=(*gathered.notes, *([note] if shared else [])))
     tested = sum(one in own.fold_of for one in gathered.ids)
     seen = sum(one in own.ids and one not in own.fold_of for one in gathered.ids)
+    are = counted(tested, "utterance is", "utterances are")
     note = (
-        f"{cache}: is the data that the run was trained on; {tested} utterances are predicted by "
-        "the models of the fold that tests them, which have not seen them"
+        f"{cache}: is the data that the run was trained on; {are} predicted by the models of the "
+        "fold that tests them, which have not seen them"
     )
     more = f"; {seen} that no fold tests by all models, which HAVE SEEN them" if seen else ""
     return replace(gathered, fold_of=own.fold_of, notes=(*gathered.notes, note + more))
@@ -141,14 +139,13 @@ def _forecast(
     elif untaught and len(run.heads) > 1:
         mark = TAUGHT_BY_STUDENT
     groups, failures = grouped_answers(run, gathered, conflicts=conflicts)
-    diverged = f"{len(run.diverged)} models diverged and are left out" if run.diverged else ""
     return Forecast(
         run=run.folder,
         classes=run.classes,
         groups=groups,
         failures=(*gathered.failures, *failures),
         conflict_mark=mark,
-        notes=(*gathered.notes, *([diverged] if diverged else [])),
+        notes=(*gathered.notes, *left_out_models(run)),
         with_members=config.members,
     )
 

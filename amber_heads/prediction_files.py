@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from jaxtyping import Bool, Int
 
 from amber_cache.errors import AmberError, RunError
 from amber_cache.store import Guard, hard_linked, open_hdf5
@@ -50,6 +51,32 @@ class PredictionFile:
         if (found >= max(1, number)).any():
             raise ValueError(f"has more folds ({found.max() + 1}) than utterances ({number})")
         return found
+
+    def of_folds(self, name: str, fold: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
+        """Numbers of each fold, at least of those that `fold` names; `shape` is of one fold."""
+        found = self.array(name, (None, *shape))
+        if len(found) <= fold.max(initial=-1):
+            raise ValueError(f"{name} has {len(found)} folds of {fold.max() + 1}")
+        return found
+
+    def training(self, fold: Int[np.ndarray, " utterance"]) -> Bool[np.ndarray, "fold utterance"]:
+        """Whether an utterance is in a fold's training part.
+
+        A file without /training was written by an older amber: its parts are then what a fold
+        neither tests nor has validation predictions of; that of a fold all of whose models have
+        diverged has its validation part in it.
+
+        Args:
+            fold: As `folds` gives it.
+
+        Raises:
+            ValueError: The file has neither, or not for every fold.
+        """
+        if "training" in self:
+            return self.of_folds("training", fold, (len(fold),)).astype(bool)
+        validation = self.of_folds("validation", fold, (None, None, len(fold), None))
+        unread = np.isnan(validation).all(axis=(1, 2, 4))
+        return np.asarray(unread & (fold != np.arange(len(unread))[:, np.newaxis]))
 
     def texts(self, name: str, number: int | None = None) -> np.ndarray:
         """(N,) object array of str."""

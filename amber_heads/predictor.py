@@ -20,8 +20,8 @@ from jaxtyping import Float
 
 from amber_cache.errors import ConfigError
 from amber_heads.answers import Answers
-from amber_heads.ensemble import TAUGHT_BY_STUDENT, answer_head
 from amber_heads.loaded import LoadedRun, load_run
+from amber_heads.members import TAUGHT_BY_STUDENT, answer_head
 from amber_heads.options import FUSION
 
 __all__ = ["Prediction", "Predictor", "load"]

@@ -16,6 +16,7 @@ from amber_heads.agreement import entropy_per_utterance
 from amber_heads.axes import encoders_without_axes, parse_axes, refuse_twins
 from amber_heads.checks import check_smoothing
 from amber_heads.clusters import clusters_by
+from amber_heads.counting import counted
 from amber_heads.data import Dataset, load_datasets
 from amber_heads.folds import Fold, absent_test_sets, make_folds
 from amber_heads.groups import GROUPED, Groups, group_by
@@ -182,8 +183,9 @@ def _folds(config: TrainingConfig, dataset: Dataset) -> tuple[Fold, ...]:
 def _notes(kind: str, groups: Groups | None, absent: Mapping[str, int]) -> tuple[str, ...]:
     notes = []
     if groups is not None and groups.num_by_dialogue:
+        have = counted(groups.num_by_dialogue, "utterance has", "utterances have")
         notes.append(
-            f"--folds {kind}: {groups.num_by_dialogue} utterances have no known {kind}; they go by "
+            f"--folds {kind}: {have} no known {kind}; they go by "
             f"their dialogue, with the {kind} that most of it has"
         )
     if kind == "official":

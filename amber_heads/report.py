@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,13 @@ from typing import Any
 from amber_cache.errors import AmberError, RunError
 from amber_cache.store import amber_version
 from amber_heads.evidence import Evidence, read_evidence
+from amber_heads.progress import Progress
 from amber_heads.reporting.all_tables import Tables, all_tables, leading_tables, suffixed
 from amber_heads.reporting.contents import Contents, ReportConfig, as_data, gather
 from amber_heads.reporting.drawing import Drawn
 from amber_heads.reporting.escaping import csv_cell, harmless_in_csv
 from amber_heads.reporting.figures import draw_curves, draw_part
-from amber_heads.reporting.folder import FORMAT, MANIFEST, refuse_strangers, write_folder
+from amber_heads.reporting.folder import FORMAT, MANIFEST, refuse_strangers
 from amber_heads.reporting.page import render
 from amber_heads.reporting.protocol import cited_in, write_protocol
 from amber_heads.reporting.references import write_references
@@ -27,8 +28,7 @@ from amber_heads.reporting.utterances import utterance_rows
 from amber_heads.results import csv_bytes, json_bytes, read_json
 from amber_heads.table_words import data_notes, heading_of_data
 from amber_heads.tables import Table, tables_of, to_csv, to_latex, to_markdown
-
-Progress = Callable[[str, int, int], None]
+from amber_heads.whole_folders import write_folder
 
 
 @dataclass(frozen=True)

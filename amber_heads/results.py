@@ -1,22 +1,17 @@
 """Read and write what a run directory holds; a directory that stands is whole.
 
-It is filled under another name beside its place and moved there when all of it is written and
-synced. NaN is written as null in JSON and as an empty cell in CSV.
+NaN is written as null in JSON and as an empty cell in CSV.
 """
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
 import io
 import json
 import math
-import os
 import secrets
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +22,7 @@ from safetensors.numpy import save
 
 from amber_cache.errors import RunError
 from amber_cache.store import read_json as read_any_json
+from amber_heads.whole_folders import refuse_unwritable, write_folder
 
 FORMAT, FORMAT_VERSION = "amber-run", 1
 
@@ -86,14 +82,14 @@ def stored_summary(
             that no run wrote; or it can't be made. Nothing has changed then.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        _refuse_unwritable(folder)
+        refuse_unwritable(folder)
         return None
     if not folder.is_dir() or not (folder / "config.json").is_file():
         raise RunError(f"--out {folder}: holds something that is no run directory; name another")
     there = read_json(folder / "config.json")
     if overwrite:
         _refuse_strangers(folder, there)
-        _refuse_unwritable(folder)
+        refuse_unwritable(folder)
         return None
     if there.get("hash") != config["hash"]:
         raise RunError(
@@ -230,20 +226,7 @@ def write_run(folder: Path, config: Mapping[str, Any], content: Mapping[str, byt
         RunError: The disk is full or the place not writable; nothing has changed then.
     """
     sizes = {name: len(data) for name, data in content.items()}
-    written = {"config.json": json_bytes({**config, "files": sizes}), **content}
-    place = Path(os.path.realpath(folder))
-    try:
-        with _beside(place) as partial:
-            for name, data in written.items():
-                _write(partial / name, data)
-            _put_in_place(partial, place)
-    except OSError as error:
-        needed = sum(map(len, written.values()))
-        raise RunError(
-            f"--out {folder}: can't be written: {error.strerror or error}; it needs "
-            f"{needed / 1e6:.1f} MB. Nothing has changed; make room or name another place with "
-            "--out"
-        ) from error
+    write_folder(folder, {"config.json": json_bytes({**config, "files": sizes}), **content})
 
 
 def _files(config: Mapping[str, Any]) -> dict[str, int]:
@@ -268,52 +251,6 @@ def _refuse_strangers(folder: Path, config: Mapping[str, Any]) -> None:
             f"--out {folder}: also holds {', '.join(strangers)}, which this run did not write; "
             "move that away, or name another folder"
         )
-
-
-def _refuse_unwritable(folder: Path) -> None:
-    """Before the training, not after it."""
-    place = Path(os.path.realpath(folder))
-    if place == Path.cwd():
-        raise RunError(f"--out {folder}: is the working folder; name one inside it")
-    parent = next(one for one in place.parents if one.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise RunError(f"--out {folder}: {parent} is no folder that can be written to")
-
-
-@contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
-    """An empty folder beside another's place; gone afterwards, as are parents made in vain."""
-    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
-    made = [parent for parent in folder.parents if not parent.exists()]
-    try:
-        partial.mkdir(parents=True)
-        yield partial
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            for parent in made:
-                parent.rmdir()
-        raise
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _put_in_place(partial: Path, folder: Path) -> None:
-    former = folder.with_name(f".{folder.name}.former-{os.getpid()}")
-    try:
-        if folder.exists():
-            folder.rename(former)
-        partial.rename(folder)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            former.rename(folder)
-        raise
-    shutil.rmtree(former, ignore_errors=True)
 
 
 def _cell(value: object) -> object:

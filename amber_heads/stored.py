@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from amber_cache.errors import RunError
 from amber_cache.store import read_bounded
@@ -42,7 +42,7 @@ class StoredRun:
         fold: (N,) number of the fold that tests an utterance, -1 for none.
         test: (S, H, N, C).
         validation: (F, S, H, N, C), NaN outside a fold's validation part; None: not kept.
-        training: (F, N) bool, whether an utterance is in a fold's training part; None: not told.
+        training: Whether an utterance is in a fold's training part; inferred in older runs.
         runs: Rows of runs.csv, as text; empty where that is missing. Likewise `curves`.
     """
 
@@ -58,7 +58,7 @@ class StoredRun:
     votes: Float[np.ndarray, "utterance class"]
     test: np.ndarray
     validation: np.ndarray | None
-    training: np.ndarray | None
+    training: Bool[np.ndarray, "fold utterance"]
     runs: tuple[Row, ...]
     curves: tuple[Row, ...]
 
@@ -78,8 +78,9 @@ def read_run(path: Path) -> StoredRun:
     config = read_json(path / "config.json")
     if config.get("command") == "eval":
         raise RunError(
-            f"{path}: is of amber eval, whose folds trained on nothing here; its own table tells "
-            "its figures, and a report is of fits, grids and comparisons"
+            f"{path}: is of amber eval, which has no folds and seeds of its own to compare; give "
+            "the run directory that it judged, or others of amber fit, grid and compare; its own "
+            "tables hold its figures"
         )
     told = config.get("files")
     sizes = told if isinstance(told, dict) else {}
@@ -99,29 +100,6 @@ def read_run(path: Path) -> StoredRun:
     )
 
 
-def training_means(run: StoredRun) -> Float[np.ndarray, "utterance class"]:
-    """Row by row, the mean soft label of its fold's training part; NaN where no fold tests it.
-
-    A run that does not tell its training parts was written by an older amber: they are then what a
-    fold neither tests nor has validation predictions of.
-    """
-    means = np.full(run.target.shape, np.nan)
-    for number in range(int(run.fold.max(initial=-1)) + 1):
-        train = _training(run, number)
-        if train.any():
-            means[run.fold == number] = run.target[train].mean(axis=0)
-    return means
-
-
-def _training(run: StoredRun, fold: int) -> np.ndarray:
-    if run.training is not None:
-        return np.asarray(run.training[fold])
-    train = run.fold != fold
-    if run.validation is not None:
-        train &= np.isnan(run.validation[fold]).all(axis=(0, 1, 3))
-    return np.asarray(train)
-
-
 def _arrays(file: PredictionFile) -> dict[str, Any]:
     classes, heads = file.words("classes"), file.words("heads")
     seeds = tuple(map(int, file.words("seeds")))
@@ -131,12 +109,7 @@ def _arrays(file: PredictionFile) -> dict[str, Any]:
     named = file.texts("test_set", len(ids)).astype(str) if "test_set" in file else None
     texts["test_set"] = np.where(fold >= 0, "test", "") if named is None else named
     shape = (len(seeds), len(heads), len(ids), len(classes))
-    validation = file.array("validation", (None, *shape)) if "validation" in file else None
-    if validation is not None and len(validation) <= fold.max(initial=-1):
-        raise ValueError(f"validation has {len(validation)} folds of {fold.max() + 1}")
-    training = file.array("training", (None, len(ids))) if "training" in file else None
-    if training is not None and len(training) <= fold.max(initial=-1):
-        raise ValueError(f"training has {len(training)} folds of {fold.max() + 1}")
+    validation = file.of_folds("validation", fold, shape) if "validation" in file else None
     return {
         "classes": classes,
         "heads": heads,
@@ -147,7 +120,7 @@ def _arrays(file: PredictionFile) -> dict[str, Any]:
         "votes": file.array("votes", shape[2:]).astype(np.float64),
         "test": file.array("test", shape),
         "validation": validation,
-        "training": None if training is None else training.astype(bool),
+        "training": file.training(fold),
     }
 
 

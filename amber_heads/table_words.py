@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from amber_heads.counting import counted
 from amber_heads.leakage_words import leakage_name
 from amber_heads.metrics import HEADLINE, METRICS
 
@@ -69,7 +70,8 @@ def data_notes(summary: Mapping[str, Any]) -> tuple[str, ...]:
     seeds, folds = len(summary["seeds"]), len(summary["folds"])
     spread = "mean ± std over seeds" if seeds > 1 else "one seed has no standard deviation"
     used = summary["utterances"]["used"]
-    notes = [f"{used} utterances, {counted(folds, 'fold')}, {counted(seeds, 'seed')}; {spread}."]
+    counts = (counted(used, "utterance"), counted(folds, "fold"), counted(seeds, "seed"))
+    notes = [f"{', '.join(counts)}; {spread}."]
     if left_out := summary["utterances"]["left_out"]:
         listed = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
         notes.append(f"Left out: {listed}.")
@@ -83,11 +85,6 @@ def data_notes(summary: Mapping[str, Any]) -> tuple[str, ...]:
     if diverged := len(summary["diverged_runs"]):
         notes.append(f"{counted(diverged, 'run')} diverged: their figures are missing.")
     return tuple(notes)
-
-
-def counted(count: int, what: str) -> str:
-    """A count with its noun, as in 5 folds."""
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _either(names: str | Sequence[str]) -> str:

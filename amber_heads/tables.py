@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from amber_heads.comparison_tables import comparison_tables
+from amber_heads.counting import counted
 from amber_heads.layer_tables import layers_table
 from amber_heads.rendering import Table, to_csv, to_latex, to_markdown, to_rich
 from amber_heads.table_words import (
@@ -18,7 +19,6 @@ from amber_heads.table_words import (
     F1_NOTE,
     SHOWN,
     column_names,
-    counted,
     data_notes,
     figure,
     figures_of,
@@ -171,9 +171,10 @@ def _grid_notes(summary: Mapping[str, Any]) -> list[str]:
         )
     for edge in summary["selected"].get("edges", ()):
         axis = edge["setting"].replace("_", "-")
+        where = counted(edge["folds"], "fold")
         notes.append(
-            f"AT THE EDGE: {axis} {edge['value']:g}, selected in {edge['folds']} folds, ends its "
-            f"axis; the best may lie beyond: try --grid {axis}={edge['try']}."
+            f"AT THE EDGE: {axis} {edge['value']:g}, selected in {where}, ends its axis; "
+            f"the best may lie beyond: try --grid {axis}={edge['try']}."
         )
     return notes
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from amber_cache.store import parse_json, read_json
 from amber_heads.outputs import StoredOutputs
 from amber_heads.runs import Run, RunResult
 from amber_heads.tensor_files import open_tensors, require_header
+from amber_heads.whole_folders import write_file
 
 FORMAT = "amber-trained-1"
 
@@ -127,7 +127,7 @@ class TrainedRuns:
         plan = {"format": FORMAT, "chunks": [list(chunk) for chunk in chunks]}
         with self._errors():
             self._make_folder()
-            _replace(self._plan_path(table), json.dumps(plan).encode())
+            write_file(self._plan_path(table), json.dumps(plan).encode())
 
     def forget_plan(self, table: str) -> None:
         """The table is done."""
@@ -173,7 +173,7 @@ class TrainedRuns:
         path = path or self.folder / f"{secrets.token_hex(8)}.safetensors"
         with self._errors():
             self._make_folder()
-            _replace(path, save(whole, metadata=described))
+            write_file(path, save(whole, metadata=described))
         self._place |= {name: (path, has_parameters) for name in names}
         for name in names:
             self._shapes.pop(name, None)  # they are what training gave
@@ -257,17 +257,3 @@ class _Complaint:
                 f"{self._folder}: what was trained can't be kept there: {reason}; make room "
                 "or name another place with --out; the same command goes on with what is kept"
             ) from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside a place, sync, and move there."""
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

@@ -27,6 +27,7 @@ from amber_heads.heads import Architecture
 from amber_heads.material import Material
 from amber_heads.preparation import Prepared
 from amber_heads.processes import Processes
+from amber_heads.progress import Progress
 from amber_heads.runs import Run, RunResult
 from amber_heads.selection import select
 from amber_heads.settings import (
@@ -38,8 +39,6 @@ from amber_heads.settings import (
     parse_seeds,
 )
 from amber_heads.trained import Shapes, TrainedRuns
-
-Progress = Callable[..., None]
 
 #: Raised when the engine's arithmetic changes in a way that its bits show.
 ENGINE_VERSION = 1

@@ -161,7 +161,8 @@ def _predictions() -> list[Hostile]:
     made["predictions-of-endless-folds"] = _replaced("fold", _endless_folds)
     for name, change in _BAD_IDS.items():
         seen[f"seen-{name}"] = _replaced("id", change)
-    seen["seen-validation-of-terabytes"] = _replaced("validation", _huge)
+    seen["seen-validation-of-terabytes"] = _replaced("validation", _huge_in_an_older_file)
+    seen["seen-training-of-terabytes"] = _replaced("training", _huge_training)
     return [
         *(Hostile("predictions", name, make) for name, make in made.items()),
         *(Hostile("seen", name, make) for name, make in seen.items()),
@@ -172,7 +173,12 @@ def _endless_folds(file: h5py.File) -> None:
     file.create_dataset("fold", data=np.full(24, 1 << 40))
 
 
-def _huge(file: h5py.File) -> None:
+def _huge_training(file: h5py.File) -> None:
+    file.create_dataset("training", (3, 1 << 42), "?", chunks=(1, 1 << 20))
+
+
+def _huge_in_an_older_file(file: h5py.File) -> None:
+    del file["training"]  # only without it is the validation part looked at
     file.create_dataset("validation", (3, 2, 3, 1 << 40, 4), "f4", chunks=(1, 1, 1, 1 << 20, 4))
 
 

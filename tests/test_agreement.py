@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from amber_heads.agreement import (
     bc_per_utterance,
     entropy_per_utterance,
+    js_between,
     js_per_utterance,
     r2_per_utterance,
 )
@@ -39,6 +40,29 @@ def test_js_bc_and_entropy_equal_scipy(num_classes: int) -> None:
         for a, b in zip(y, p, strict=True)
     ]
     np.testing.assert_allclose(bc_per_utterance(y, p), 1 - np.square(hellinger), atol=1e-12)
+
+
+@pytest.mark.parametrize("num_heads", [2, 3, 4])
+def test_js_between_heads_is_the_mean_over_scipys_pairs(num_heads: int) -> None:
+    heads = np.random.default_rng(num_heads).dirichlet(np.ones(4), size=(num_heads, 50))
+    heads[0, 0], heads[1, 0] = [1, 0, 0, 0], [0, 1, 0, 0]
+    distances = [
+        scipy.spatial.distance.jensenshannon(heads[a], heads[b], base=2, axis=-1)
+        for a in range(num_heads)
+        for b in range(a)
+    ]
+    wanted = np.mean(np.square(distances), axis=0)
+    np.testing.assert_allclose(js_between(heads), wanted, atol=1e-12)
+    np.testing.assert_allclose(js_between(list(heads[::-1])), wanted, atol=1e-12)
+
+
+def test_js_between_is_nan_where_there_are_not_two_answers() -> None:
+    heads = np.random.default_rng(0).dirichlet(np.ones(4), size=(2, 3))
+    heads[1, 0] = np.nan
+    np.testing.assert_array_equal(np.isnan(js_between(heads)), [True, False, False])
+    np.testing.assert_array_equal(js_between(heads[:1]), np.full(3, np.nan))
+    with pytest.raises(ValueError, match="js_between needs predictions; it got none"):
+        js_between([])
 
 
 @pytest.mark.parametrize("num_classes", range(3, 10))

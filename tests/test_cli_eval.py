@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -279,3 +280,79 @@ def test_other_texts_by_the_same_encoder_are_read_where_they_are_named(
         members = [(number, seed) for seed in run.seeds]
         wanted = run.predict_embeddings(vectors, members=members).distributions
         np.testing.assert_allclose(found[:, own], wanted, rtol=0, atol=1e-6)
+
+
+def test_a_fold_that_diverged_leaves_the_training_mean_as_it_was(
+    place: Path, mapped: dict[str, Any], tmp_path: Path
+) -> None:
+    shutil.copytree(place / "run", tmp_path / "run")
+    with h5py.File(tmp_path / "run" / "predictions.h5", "r+") as file:
+        file["validation"][1] = np.nan
+    done = amber("eval", tmp_path / "run", *MAP, "--out", tmp_path / "out", "--json", cwd=place)
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["floors"] == mapped["floors"]
+
+
+def test_one_utterance_is_told_of_as_one(place: Path, tmp_path: Path) -> None:
+    made = [replace(one, id=f"x {one.id}") if i else one for i, one in enumerate(utterances(20))]
+    made[1] = replace(made[1], votes=())
+    cache = small_cache(tmp_path / "c.h5", made)
+    done = amber("eval", place / "run", "--cache", cache, "--out", tmp_path / "out", cwd=tmp_path)
+    assert done.status == 0, done.err
+    assert "1 utterance has no counted vote; --submission" in done.err
+    assert "1 utterance has an id of the run's own data: some models" in " ".join(done.out.split())
+
+
+def test_a_cache_that_nobody_named_and_is_not_there_is_told_with_the_runs(
+    place: Path, tmp_path: Path
+) -> None:
+    done = amber("eval", place / "run", cwd=tmp_path)
+    assert (done.status, done.out) == (2, "")
+    assert done.err == (
+        "amber: data/cache.h5: no such file; `amber extract` makes a cache; data/cache.h5 is "
+        f"looked at where --cache names no other, and the run was trained on {place}/cache.h5: "
+        "name the right cache with --cache\n"
+    )
+    named = amber("eval", place / "run", "--cache", "gone.h5", cwd=tmp_path)
+    assert named.err == "amber: gone.h5: no such file; `amber extract` makes a cache\n"
+
+
+@pytest.mark.parametrize(
+    ("made", "entries", "lacks"),
+    [
+        (_other_corpus(), (("audio", "mel"), ("text", "hash")), "leaves neutral of the run's"),
+        (utterances(20), (("face", "vgg"),), "without audio and text nothing is left that the run"),
+        (utterances(20), (("audio", "wavlm"), ("text", "hash")), "encoder was 'mel', and is"),
+    ],
+    ids=["labels", "modalities", "encoder"],
+)
+def test_another_cache_that_nobody_named_is_told_with_what_it_lacks(
+    place: Path,
+    tmp_path: Path,
+    made: list[Utterance],
+    entries: tuple[tuple[str, str], ...],
+    lacks: str,
+) -> None:
+    small_cache(tmp_path / "data" / "cache.h5", made, entries=entries)
+    done = amber("eval", place / "run", cwd=tmp_path)
+    assert done.status == 2
+    assert lacks in done.err
+    assert done.err.endswith(
+        f"; data/cache.h5 is looked at where --cache names no other, and the run was trained on "
+        f"{place}/cache.h5: name the right cache with --cache\n"
+    )
+    named = amber("eval", place / "run", "--cache", "./data/../data/cache.h5", cwd=tmp_path)
+    assert lacks in named.err
+    assert "--cache names no other" not in named.err
+
+
+def test_a_report_of_an_evaluation_says_what_to_give_instead(
+    place: Path, mapped: dict[str, Any]
+) -> None:
+    done = amber("report", "mapped", cwd=place)
+    assert (done.status, done.out) == (2, "")
+    assert (
+        "mapped: is of amber eval, which has no folds and seeds of its own to compare; give the "
+        in done.err
+    )
+    assert "run directory that it judged, or others of amber fit, grid and compare" in done.err

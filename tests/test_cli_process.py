@@ -99,6 +99,28 @@ def test_ctrl_c_in_the_middle_of_training_leaves_nothing_behind(place: Path) -> 
     assert _names(place) == ["data"]
 
 
+#: Ctrl-C, as it comes while a module is imported.
+INTERRUPTED = """
+import sys
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == {name!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Finder)
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["typer", "amber_cache.config", "amber_heads.use_options", "torch"]
+)
+def test_ctrl_c_in_the_first_imports_is_one_line(place: Path, name: str) -> None:
+    process = _process(*FAST, cwd=place, first=INTERRUPTED.format(name=name))
+    out, err = process.communicate()
+    assert (process.returncode, out) == (130, "")
+    assert err == "amber: interrupted; nothing half-written is left\n"
+    assert _names(place) == ["data"]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_stdout_that_is_full_is_one_line_and_no_bug(place: Path) -> None:
     with Path("/dev/full").open("w") as full:

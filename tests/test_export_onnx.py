@@ -110,7 +110,7 @@ def test_a_diverged_model_is_left_out(run: Path, tmp_path: Path) -> None:
             values[:] = np.nan
     save_file(tensors, folder / "model.safetensors")
     report = export_onnx(folder, tmp_path / "run.onnx")
-    assert (report.num_members, report.notes[0]) == (5, "1 models diverged and are left out")
+    assert (report.num_members, report.notes[0]) == (5, "1 model diverged and is left out")
     assert_same_as_torch(folder, report.path, 10)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from amber_heads.floors import FLOORS, floor_prediction
+from amber_heads.floors import FLOORS, floor_prediction, fold_means, training_means
 from amber_heads.folds import Fold
 
 TARGET = np.array([[1.0, 0, 0], [0.5, 0.5, 0], [0, 0, 1], [0, 0, 1], [0.2, 0.3, 0.5]])
@@ -55,3 +55,11 @@ def test_labels_outside_the_training_part_make_no_difference(name: str) -> None:
 def test_an_unknown_floor_is_refused() -> None:
     with pytest.raises(ValueError, match="'ceiling' is none of training mean, random draw"):
         predicted("ceiling")
+
+
+def test_means_are_each_training_parts_and_nan_where_there_is_none() -> None:
+    training = np.array([[True, True, False, False, False], [False] * 5])
+    np.testing.assert_array_equal(fold_means(TARGET, training), [[0.75, 0.25, 0], [np.nan] * 3])
+    rows = training_means(TARGET, training, np.array([-1, 1, -1, 0, 0]))
+    np.testing.assert_array_equal(np.isnan(rows).all(axis=1), [True, True, True, False, False])
+    np.testing.assert_array_equal(rows[3:], [[0.75, 0.25, 0]] * 2)

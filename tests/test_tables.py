@@ -166,7 +166,7 @@ def test_what_was_used_left_out_leaked_or_diverged_is_counted() -> None:
         folds=[{"name": "official"}],
     )
     notes = results_table(summary).notes
-    assert "1 utterances, 1 fold, 1 seed; one seed has no standard deviation." in notes
+    assert "1 utterance, 1 fold, 1 seed; one seed has no standard deviation." in notes
     assert "Left out: 2 without audio; 3 not kept by all-in." in notes
     assert "Leakage: training has the speaker of 1 test utterance too." in notes
     assert "1 run diverged: their figures are missing." in notes

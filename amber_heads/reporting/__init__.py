@@ -19,7 +19,7 @@ Nothing is imported here; take names from their modules, which import only those
     contents     all numbers of a report, as plain data
     paper_rows   a part's scores as the paper's tables have them
     score_tables, difference_tables, report_tables, all_tables   that as tables
-    drawing      matplotlib's style, files and inline SVG
+    drawing      a report's style, its figures, inline SVG
     plots, more_plots   one figure a function
     figures      all of them, with their data
     references   what may be cited, as BibTeX
@@ -27,5 +27,5 @@ Nothing is imported here; take names from their modules, which import only those
     protocol_data, protocol   the experiment in words, as Markdown
     page         one HTML file
     sections     what stands where on it
-    folder       written whole, in the place of a former report alone
+    folder       whether a place may become a report
 """

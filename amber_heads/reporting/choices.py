@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from amber_heads.agreement import js_per_utterance
+from amber_heads.agreement import js_between
 from amber_heads.evidence import Evidence, System
 from amber_heads.floors import FLOORS
 from amber_heads.settings import FUSION
@@ -109,11 +109,7 @@ def modality_heads(evidence: Evidence) -> tuple[System, ...]:
 
 def modality_conflict(systems: Sequence[System]) -> Float[np.ndarray, " utterance"]:
     """(N,) mean JS over pairs of heads, of the seeds' mean distributions, out of fold."""
-    means = [np.nanmean(one.test, axis=0) for one in systems]
-    pairs = [
-        js_per_utterance(one, other) for i, one in enumerate(means) for other in means[i + 1 :]
-    ]
-    return np.asarray(np.mean(pairs, axis=0))
+    return js_between(np.nanmean(one.test, axis=0) for one in systems)
 
 
 def _main_heads(systems: Sequence[System]) -> list[System]:

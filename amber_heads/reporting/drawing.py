@@ -1,25 +1,22 @@
-"""matplotlib's style, and its files: SVG and PNG with colours for paper, inline SVG for a page.
+"""A report's figures: SVG and PNG with colours for paper, inline SVG for a page.
 
-Only here and in `plots` is matplotlib imported, with the Agg canvas: no display is needed. The
-same report gives the same bytes. Inline, a figure's colours become the page's own variables, so
-that it follows light and dark; its ids become the page's own, since a page holds many figures.
+Inline, a figure's colours become the page's own variables, so that it follows light and dark; its
+ids become the page's own, since a page holds many figures.
 """
 
 from __future__ import annotations
 
-import io
 import re
-import warnings
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from amber_heads import figure_files
 
 #: Ink, lines of lesser weight, and the systems' colours (after Okabe and Ito, darkened where a thin
 #: line on white would be too light). On a page each is the variable beside it.
@@ -38,7 +35,6 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1)), "-.")
 
 _STYLE: Any = {
-    "font.size": 9,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": MUTED,
@@ -46,8 +42,6 @@ _STYLE: Any = {
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.axisbelow": True,
@@ -62,8 +56,6 @@ _STYLE: Any = {
     "lines.linewidth": 1.6,
     "lines.markersize": 4.5,
     "svg.fonttype": "none",  # words stay words: to be read aloud, searched and copied
-    "svg.hashsalt": "amber",
-    "text.parse_math": False,  # a label with dollars in it is no formula
 }
 _DPI = 160
 _SVG = "http://www.w3.org/2000/svg"
@@ -104,25 +96,21 @@ def drawn(
     with style():
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once, not once a file
-        return Drawn(
-            name, title, caption, alt, _saved(figure, "svg"), _saved(figure, "png"), tuple(rows)
-        )
+        svg = figure_files.image(figure, "svg", dpi=_DPI, transparent=True)
+        png = figure_files.image(figure, "png", dpi=_DPI)
+        return Drawn(name, title, caption, alt, svg, png, tuple(rows))
 
 
 def canvas(width: float, height: float, *, rows: int = 1, columns: int = 1, **how: Any) -> Any:
     """A figure in the report's style, and its axes as (rows, columns); call it within `style`."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = figure_files.canvas(width, height)
     axes: Any = figure.subplots(rows, columns, squeeze=False, **how)
     return figure, axes
 
 
-@contextmanager
-def style() -> Iterator[None]:
-    """The report's style; a class named in a script that the font lacks is drawn as boxes."""
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        yield
+def style() -> AbstractContextManager[None]:
+    """The report's style."""
+    return figure_files.style(_STYLE)
 
 
 def look(number: int) -> dict[str, Any]:
@@ -188,10 +176,3 @@ def _remove(root: ElementTree.Element, path: str) -> None:
     for parent in [root] if not parents else root.findall(f"{{{_SVG}}}{parents[0]}"):
         for child in parent.findall(f"{{{_SVG}}}{last}"):
             parent.remove(child)
-
-
-def _saved(figure: Figure, kind: str) -> bytes:
-    data = io.BytesIO()
-    nothing = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}[kind]
-    figure.savefig(data, format=kind, dpi=_DPI, metadata=nothing, transparent=kind == "svg")
-    return data.getvalue()

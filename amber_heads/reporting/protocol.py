@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
+from amber_heads.counting import counted
 from amber_heads.evidence import Evidence, System
 from amber_heads.metrics import HEADLINE, METRICS
 from amber_heads.reporting.contents import Contents
@@ -75,10 +76,11 @@ def _what_was_run(contents: Contents, config: Mapping[str, Any]) -> str:
         f"trained on frozen embeddings by AmbER2 [@wu2026amber2] and what it is compared with: "
         f"{markdown(listed(names))}. The corpus is {markdown(evidence.corpus or 'unknown')}"
         f"{cite(OF_CORPUS.get(evidence.corpus))} under the protocol "
-        f"{markdown(evidence.protocol or 'given by options')}: {len(evidence.ids)} tested "
-        f"utterances, {len(evidence.classes)} classes ({markdown(listed(evidence.classes))}), "
-        f"{len(set(evidence.fold.tolist()))} folds and {len(evidence.seeds)} "
-        f"{'seed' if len(evidence.seeds) == 1 else 'seeds'}."
+        f"{markdown(evidence.protocol or 'given by options')}: "
+        f"{counted(len(evidence.ids), 'tested utterance')}, {len(evidence.classes)} classes "
+        f"({markdown(listed(evidence.classes))}), "
+        f"{counted(len(set(evidence.fold.tolist())), 'fold')} and "
+        f"{counted(len(evidence.seeds), 'seed')}."
     )
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from amber_heads.counting import counted
 from amber_heads.metrics import HEADLINE
 from amber_heads.reporting.ambiguity_levels import Levels
 from amber_heads.reporting.difference_tables import which
@@ -154,7 +155,8 @@ def _score_notes(part: Part) -> list[str]:
     evidence = part.evidence
     seeds, folds = len(evidence.seeds), len(set(evidence.fold.tolist()))
     spread = "mean ± standard deviation over seeds" if seeds > 1 else "one seed: no deviation"
-    notes = [f"{len(evidence.ids)} utterances, {folds} folds, {seeds} seeds; {spread}."]
+    utterances = counted(len(evidence.ids), "utterance")
+    notes = [f"{utterances}, {counted(folds, 'fold')}, {counted(seeds, 'seed')}; {spread}."]
     notes.append("Bold name: the leading system; bold figure: the best of single heads.")
     if any(one.kind == ENSEMBLE for one in part.scores):
         notes.append("Ensemble: the mean of the seeds' distributions.")

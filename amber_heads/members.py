@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from amber_cache.errors import ConfigError
 from amber_heads.answers import Member
+from amber_heads.counting import counted
 from amber_heads.forecast import ALL_MODELS, OWN_FOLD, Failure, Group, Item
 from amber_heads.loaded import LoadedRun
 from amber_heads.options import FUSION
@@ -41,11 +42,17 @@ def answer_head(run: LoadedRun, missing: Collection[str]) -> str:
     """Whose answer counts where some modalities are missing: the run's, or a modality's own head.
 
     Raises:
-        ConfigError: That head was never taught by the raters; the message says what to do.
+        ConfigError: All are missing, or that head was never taught by the raters; the message says
+            what to do.
     """
     if not missing:
         return run.judged_by
     there = [head for head in run.heads if head != FUSION and head not in missing]
+    if not there:
+        lost = " and ".join(sorted(missing))
+        raise ConfigError(
+            f"without {lost} nothing is left that the run reads; give {_giving(missing)}"
+        )
     if supervised := [head for head in there if head in run.supervised]:
         return supervised[0]
     told = run.settings[0]
@@ -133,6 +140,12 @@ def conflicts_of(run: LoadedRun, gathered: Gathered) -> dict[int, float]:
         answers = run.predict_embeddings(vectors, members=None if fold < 0 else members[fold])
         found |= dict(zip(places, answers.conflict.tolist(), strict=True))
     return found
+
+
+def left_out_models(run: LoadedRun) -> tuple[str, ...]:
+    """What to tell of models that have diverged; () where none has."""
+    are = counted(len(run.diverged), "model diverged and is", "models diverged and are")
+    return (f"{are} left out",) if run.diverged else ()
 
 
 def lacks(vectors: Float[np.ndarray, "utterance _"]) -> Bool[np.ndarray, " utterance"]:
