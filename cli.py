@@ -42,6 +42,14 @@ try:
     from amber_cache.errors import AmberError, ConfigError, InterruptError
     from amber_cache.progress import show_progress
     from amber_cache.records import Listing
+    from amber_heads.configuration.settings import (
+        CompareConfig,
+        FitConfig,
+        GridConfig,
+        OverviewConfig,
+        TrainingConfig,
+    )
+    from amber_heads.configuration.use_options import EvalConfig, PredictConfig
     from amber_heads.printing import (
         outcomes_as_json,
         print_forecast,
@@ -50,14 +58,6 @@ try:
         print_overview,
         print_table,
     )
-    from amber_heads.settings import (
-        CompareConfig,
-        FitConfig,
-        GridConfig,
-        OverviewConfig,
-        TrainingConfig,
-    )
-    from amber_heads.use_options import EvalConfig, PredictConfig
 except KeyboardInterrupt:  # Ctrl-C before `main` can hear it
     print(f"amber: {_NOTHING_LEFT}", file=sys.stderr)
     sys.exit(INTERRUPTED)
@@ -448,7 +448,7 @@ def corpus(
     """
     config, origins = _resolved(OverviewConfig, given)
     from amber_cache.look import look
-    from amber_heads.overview import make_overview
+    from amber_heads.overviews.overview import make_overview
 
     how = {name: getattr(config, name) for name in ("corpus", "votes_file", "durations")}
     flags = [name for name in how if given[name] is not None]
@@ -511,8 +511,8 @@ def eval_(
 ) -> None:
     """Judge a trained run on another cache, or on its own."""
     config, _ = _resolved(EvalConfig, given)
-    from amber_heads.eval_summary import tables_of_eval
     from amber_heads.evaluate_run import run_eval
+    from amber_heads.using.eval_summary import tables_of_eval
 
     found = run_eval(run, config, out=out, submission=submission, overwrite=overwrite)
     _say(found.notes, quiet=quiet)
@@ -684,7 +684,7 @@ def _resolved(
 
 
 def _draw(overview: Any, folder: Path) -> list[Path]:
-    from amber_heads.overview import require_classes
+    from amber_heads.overviews.overview import require_classes
 
     require_classes(overview)
     from amber_heads.plots import draw_overview

@@ -23,8 +23,8 @@ _HEX_DIGITS = 16
 #: How corpora write that they do not know a name, in lower case; that stays unknown.
 UNKNOWN = ("", "unknown")
 
-#: Utterances of unknown speakers are grouped as "dialogue NAME" (amber_heads/groups.py), which
-#: sorts among the speakers' names: those before it must stay before it.
+#: Utterances of unknown speakers are grouped as "dialogue NAME" (amber_heads/policies/groups.py),
+#: which sorts among the speakers' names: those before it must stay before it.
 _GROUPS, _GROUPED = "dialogue ", ("speaker", "session")
 
 

@@ -14,10 +14,10 @@ from jaxtyping import Float
 
 from amber_cache.errors import RunError
 from amber_cache.store import open_cache
-from amber_heads.agreement import entropy_per_utterance, js_between, js_per_utterance
+from amber_heads.configuration.settings import FUSION
 from amber_heads.floors import training_means
-from amber_heads.prediction_files import open_predictions
-from amber_heads.settings import FUSION
+from amber_heads.formulas.agreement import entropy_per_utterance, js_between, js_per_utterance
+from amber_heads.reading.prediction_files import open_predictions
 from amber_heads.tables import Table, figure, heading_mark
 
 _BAR_WIDTH = 10

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from amber_cache.errors import InterruptError
+from amber_heads.configuration.options import Encoders
 from amber_heads.data import Dataset
 from amber_heads.grid import interrupted, table_name, train_table
-from amber_heads.material import Material
-from amber_heads.options import Encoders
 from amber_heads.processes import Processes
 from amber_heads.progress import Progress
-from amber_heads.runs import Run, RunResult
+from amber_heads.stack.material import Material
+from amber_heads.stack.runs import Run, RunResult
 from amber_heads.trained import TrainedRuns
 
 

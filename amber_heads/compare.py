@@ -15,20 +15,20 @@ import numpy as np
 from jaxtyping import Float
 
 from amber_heads import results as files
-from amber_heads.anatomy import METRIC, WHOLE, anatomy
-from amber_heads.clusters import clusters_by
+from amber_heads.comparing.anatomy import METRIC, WHOLE, anatomy
+from amber_heads.comparing.entrants import Compared, Entrant, compare_system, floor_entrants
+from amber_heads.comparing.twins import twins
+from amber_heads.configuration.options import CompareConfig, told
+from amber_heads.configuration.systems import systems_of
 from amber_heads.contents import first_entries, last_entries, prediction_arrays, table_files
-from amber_heads.entrants import Compared, Entrant, compare_system, floor_entrants
 from amber_heads.floors import FLOORS
-from amber_heads.options import CompareConfig, told
+from amber_heads.policies.clusters import clusters_by
 from amber_heads.preparation import Guard, Prepared
 from amber_heads.progress import Progress
 from amber_heads.selection import at_the_edge
 from amber_heads.stats import Difference, adjusted, paired_difference
 from amber_heads.summary import Results, curve_rows, read_at_another_head, run_rows
-from amber_heads.systems import systems_of
 from amber_heads.training import Training
-from amber_heads.twins import twins
 
 #: Validation predictions are stored where they take no more bytes than these, before compression:
 #: only temperature scaling reads them.

@@ -16,9 +16,9 @@ from jaxtyping import Bool, Float
 from amber_cache.errors import ConfigError
 from amber_cache.records import LABELS
 from amber_cache.store import DONE, Cache, Embedding, VoteTable, data_hash, text_array
-from amber_heads.layers import LayeredEntry, parse_name, read_layers
-from amber_heads.policy import LabelPolicy, counted_votes, kept, parse_classes, vote_counts
-from amber_heads.subset import Subset, subset_mask, subset_texts
+from amber_heads.policies.layers import LayeredEntry, parse_name, read_layers
+from amber_heads.policies.policy import LabelPolicy, counted_votes, kept, parse_classes, vote_counts
+from amber_heads.policies.subset import Subset, subset_mask, subset_texts
 
 __all__ = [
     "COLUMNS",

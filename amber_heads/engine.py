@@ -18,11 +18,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from amber_heads.dropout import Dropout
 from amber_heads.heads import StackedViews, aligned, initial_parameters
 from amber_heads.losses import js_divergence
-from amber_heads.material import Material, minibatches
-from amber_heads.network import (
+from amber_heads.stack.dropout import Dropout
+from amber_heads.stack.material import Material, minibatches
+from amber_heads.stack.network import (
     Activations,
     Deltas,
     Minibatches,
@@ -30,11 +30,11 @@ from amber_heads.network import (
     forward,
     parameter_gradients,
 )
-from amber_heads.objective import Objective
-from amber_heads.optimizer import StackedAdamW
-from amber_heads.outputs import Outputs
-from amber_heads.records import Records
-from amber_heads.runs import Run, RunResult
+from amber_heads.stack.objective import Objective
+from amber_heads.stack.optimizer import StackedAdamW
+from amber_heads.stack.outputs import Outputs
+from amber_heads.stack.records import Records
+from amber_heads.stack.runs import Run, RunResult
 
 #: Utterances of each run that are predicted at once.
 PREDICTION_ROWS = 512

@@ -15,17 +15,17 @@ from typing import Any
 from amber_cache.errors import CacheError, ConfigError, EncoderError
 from amber_cache.store import Cache, amber_version, open_cache, write_whole
 from amber_heads import results as files
+from amber_heads.configuration.use_options import EvalConfig
 from amber_heads.counting import counted
-from amber_heads.eval_labels import POLICY, Labels, read_labels
-from amber_heads.eval_summary import eval_predictions, eval_summary, eval_tables
-from amber_heads.forecast import Forecast
-from amber_heads.judged import Judged, judge_other
-from amber_heads.judged_own import Elsewhere, judge_own
-from amber_heads.loaded import LoadedRun, load_run
-from amber_heads.members import Gathered, grouped_answers
-from amber_heads.new_material import gather_cache, parse_encoders
-from amber_heads.own_folds import OwnData, own_data
-from amber_heads.use_options import EvalConfig
+from amber_heads.using.eval_labels import POLICY, Labels, read_labels
+from amber_heads.using.eval_summary import eval_predictions, eval_summary, eval_tables
+from amber_heads.using.forecast import Forecast
+from amber_heads.using.judged import Judged, judge_other
+from amber_heads.using.judged_own import Elsewhere, judge_own
+from amber_heads.using.loaded import LoadedRun, load_run
+from amber_heads.using.members import Gathered, grouped_answers
+from amber_heads.using.new_material import gather_cache, parse_encoders
+from amber_heads.using.own_folds import OwnData, own_data
 
 
 @dataclass(frozen=True)

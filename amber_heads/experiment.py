@@ -16,7 +16,14 @@ import numpy as np
 
 from amber_cache.store import amber_version
 from amber_heads import results as files
-from amber_heads.checks import check_memory, check_trainers
+from amber_heads.configuration.checks import check_memory, check_trainers
+from amber_heads.configuration.options import (
+    CompareConfig,
+    GridConfig,
+    RunSettings,
+    TrainingConfig,
+    told,
+)
 from amber_heads.contents import (
     first_entries,
     last_entries,
@@ -25,12 +32,11 @@ from amber_heads.contents import (
     table_files,
 )
 from amber_heads.data import Dataset
-from amber_heads.options import CompareConfig, GridConfig, RunSettings, TrainingConfig, told
 from amber_heads.preparation import Guard, Prepared, guard, prepare
 from amber_heads.progress import Progress, no_progress
 
 if TYPE_CHECKING:
-    from amber_heads.material import Material
+    from amber_heads.stack.material import Material
     from amber_heads.training import Training
 
 Tell = Callable[[Sequence[str]], None]
@@ -264,7 +270,7 @@ def _model(
             for kind in ("mean", "scale"):
                 values = getattr(material.standardization, kind)[m][f].numpy()
                 tensors[f"fold{f}/{modality}.{kind}"] = values.reshape(shape)
-    from amber_heads.featurizer import SCALE
+    from amber_heads.stack.featurizer import SCALE
 
     modalities = [_modalities(prepared.datasets[one.encoders], SCALE) for one in by_fold]
     description = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from amber_heads.export_hub import HubReport, export_hub
-from amber_heads.export_onnx import OnnxReport, export_onnx
+from amber_heads.exports.hub import HubReport, export_hub
+from amber_heads.exports.onnx_file import OnnxReport, export_onnx
 
 
 def export_run(

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Int
 
 from amber_cache.errors import ConfigError
-from amber_heads.codes import is_unknown
 from amber_heads.counting import counted
-from amber_heads.groups import GROUPED, group_by
+from amber_heads.policies.codes import is_unknown
+from amber_heads.policies.groups import GROUPED, group_by
 
 __all__ = [
     "Fold",

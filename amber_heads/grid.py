@@ -14,12 +14,12 @@ from contextlib import contextmanager
 import torch
 
 from amber_cache.errors import InterruptError
+from amber_heads.configuration.settings import RunSettings
 from amber_heads.engine import PREDICTION_ROWS
-from amber_heads.material import Material
 from amber_heads.processes import HERE, Processes, train_elsewhere, train_in_threads
 from amber_heads.progress import Progress, no_progress
-from amber_heads.runs import Run, RunResult
-from amber_heads.settings import RunSettings
+from amber_heads.stack.material import Material
+from amber_heads.stack.runs import Run, RunResult
 from amber_heads.trained import TrainedRuns
 
 #: Runs that train as one stack at most. A CPU gains no more from more, and a table's cells of one

@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from amber_heads.settings import FUSION, heads_of
+from amber_heads.configuration.settings import FUSION, heads_of
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from amber_heads.codes import UNKNOWN, integer_codes
 from amber_heads.folds import Fold
+from amber_heads.policies.codes import UNKNOWN, integer_codes
 
 #: A transcript of as many words is long; languages written without spaces have hardly any.
 LONG_WORDS = 4

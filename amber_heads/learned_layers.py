@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from amber_heads.configuration.options import Encoders, RunSettings
 from amber_heads.data import Dataset
-from amber_heads.featurizer import SCALE
 from amber_heads.heads import Architecture
-from amber_heads.material import architecture_of
-from amber_heads.options import Encoders, RunSettings
+from amber_heads.stack.featurizer import SCALE
+from amber_heads.stack.material import architecture_of
 
 
 def learned_layers(

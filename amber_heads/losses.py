@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from amber_heads.amber2 import Setting, amber2_loss, expert_weights, mai_loss, rai_loss
-from amber_heads.balance import class_balanced_cross_entropy, class_balanced_weights
-from amber_heads.divergence import js_divergence, kl_divergence, soft_cross_entropy
+from amber_heads.formulas.amber2 import Setting, amber2_loss, expert_weights, mai_loss, rai_loss
+from amber_heads.formulas.balance import class_balanced_cross_entropy, class_balanced_weights
+from amber_heads.formulas.divergence import js_divergence, kl_divergence, soft_cross_entropy
 
 __all__ = [
     "LOSSES",

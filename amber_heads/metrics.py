@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from amber_heads.agreement import (
+from amber_heads.formulas.agreement import (
     ROUNDING,
     Values,
     bc_per_utterance,
@@ -25,7 +25,7 @@ from amber_heads.agreement import (
     r2_per_utterance,
     to_float64,
 )
-from amber_heads.classification import (
+from amber_heads.formulas.classification import (
     above_chance,
     calibration_error,
     f1_per_class,

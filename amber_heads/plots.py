@@ -14,8 +14,8 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from amber_heads.figure_files import canvas, write_figures
-from amber_heads.overview import Overview
+from amber_heads.files.figure_files import canvas, write_figures
+from amber_heads.overviews.overview import Overview
 from amber_heads.tables import heading_mark
 
 #: The most labels of a matrix, those of most pairs.

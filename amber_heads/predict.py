@@ -18,23 +18,23 @@ import numpy as np
 
 from amber_cache.errors import ConfigError, InterruptError
 from amber_cache.store import open_cache, write_whole
+from amber_heads.configuration.options import FUSION
+from amber_heads.configuration.use_options import PredictConfig
 from amber_heads.counting import counted
-from amber_heads.forecast import Forecast, csv_text
-from amber_heads.loaded import LoadedRun, load_run
-from amber_heads.members import (
+from amber_heads.progress import Progress, no_progress
+from amber_heads.results import without_nan
+from amber_heads.using.forecast import Forecast, csv_text
+from amber_heads.using.loaded import LoadedRun, load_run
+from amber_heads.using.members import (
     TAUGHT_BY_STUDENT,
     Gathered,
     conflicts_of,
     grouped_answers,
     left_out_models,
 )
-from amber_heads.new_material import FileOptions, gather_cache, gather_files, parse_encoders
-from amber_heads.options import FUSION
-from amber_heads.own_folds import own_data, used_ids
-from amber_heads.progress import Progress, no_progress
-from amber_heads.results import without_nan
-from amber_heads.use_options import PredictConfig
-from amber_heads.windows import checked_window
+from amber_heads.using.new_material import FileOptions, gather_cache, gather_files, parse_encoders
+from amber_heads.using.own_folds import own_data, used_ids
+from amber_heads.using.windows import checked_window
 
 _CACHE_SUFFIXES = (".h5", ".hdf5")
 
@@ -199,14 +199,14 @@ def draw_forecast(forecast: Forecast, folder: Path) -> list[Path]:
         raise ConfigError(
             "--figures draws answers over time, and nothing was cut into windows; add --window"
         )
-    from amber_heads.timeline import draw_over_time
+    from amber_heads.using.timeline import draw_over_time
 
     return draw_over_time(curves, classes=forecast.classes, folder=folder)
 
 
 def curves_of(forecast: Forecast) -> list[Any]:
     """The windowed recordings of a forecast as curves over time, by name."""
-    from amber_heads.timeline import Curve
+    from amber_heads.using.timeline import Curve
 
     found: dict[str, list[tuple[float, np.ndarray, float]]] = {}
     for group in forecast.groups:

@@ -19,10 +19,10 @@ import numpy as np
 from jaxtyping import Float
 
 from amber_cache.errors import ConfigError
-from amber_heads.answers import Answers
-from amber_heads.loaded import LoadedRun, load_run
-from amber_heads.members import TAUGHT_BY_STUDENT, answer_head
-from amber_heads.options import FUSION
+from amber_heads.configuration.options import FUSION
+from amber_heads.using.answers import Answers
+from amber_heads.using.loaded import LoadedRun, load_run
+from amber_heads.using.members import TAUGHT_BY_STUDENT, answer_head
 
 __all__ = ["Prediction", "Predictor", "load"]
 

@@ -12,20 +12,10 @@ from typing import Any
 
 from amber_cache.errors import CacheError, ConfigError
 from amber_cache.store import Cache, data_hash, open_cache, text_array
-from amber_heads.agreement import entropy_per_utterance
-from amber_heads.axes import encoders_without_axes, parse_axes, refuse_twins
-from amber_heads.checks import check_smoothing
-from amber_heads.clusters import clusters_by
-from amber_heads.counting import counted
-from amber_heads.data import Dataset, load_datasets
-from amber_heads.folds import Fold, absent_test_sets, make_folds
-from amber_heads.groups import GROUPED, Groups, group_by
-from amber_heads.layer_choice import spell_out_layers
-from amber_heads.layers import layers_of, parse_name
-from amber_heads.leakage import measure_leakage
-from amber_heads.leakage_words import leakage_block, leakage_warnings
-from amber_heads.options import Encoders, encoder_axis
-from amber_heads.settings import (
+from amber_heads.configuration.axes import encoders_without_axes, parse_axes, refuse_twins
+from amber_heads.configuration.checks import check_smoothing
+from amber_heads.configuration.options import Encoders, encoder_axis
+from amber_heads.configuration.settings import (
     CompareConfig,
     GridConfig,
     TrainingConfig,
@@ -33,8 +23,18 @@ from amber_heads.settings import (
     complete_fold_seed,
     expand,
 )
-from amber_heads.subset import parse_subset, subset_texts
-from amber_heads.systems import left_out_note
+from amber_heads.configuration.systems import left_out_note
+from amber_heads.counting import counted
+from amber_heads.data import Dataset, load_datasets
+from amber_heads.folds import Fold, absent_test_sets, make_folds
+from amber_heads.formulas.agreement import entropy_per_utterance
+from amber_heads.leakage import measure_leakage
+from amber_heads.leakage_words import leakage_block, leakage_warnings
+from amber_heads.policies.clusters import clusters_by
+from amber_heads.policies.groups import GROUPED, Groups, group_by
+from amber_heads.policies.layer_choice import spell_out_layers
+from amber_heads.policies.layers import layers_of, parse_name
+from amber_heads.policies.subset import parse_subset, subset_texts
 
 
 @dataclass(frozen=True)

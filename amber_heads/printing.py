@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from amber_heads.experiment import Outcome
-    from amber_heads.forecast import Forecast
-    from amber_heads.overview import Overview
-    from amber_heads.rendering import Table
+    from amber_heads.overviews.overview import Overview
+    from amber_heads.tabular.rendering import Table
+    from amber_heads.using.forecast import Forecast
 
 
 def print_table(table: Table) -> None:
@@ -44,7 +44,7 @@ def print_outcome(outcome: Outcome) -> None:
 
 def print_overview(overview: Overview) -> None:
     """What a corpus or a cache holds."""
-    from amber_heads.overview_tables import overview_tables
+    from amber_heads.overviews.tables import overview_tables
 
     for table in overview_tables(overview):
         print_table(table)
@@ -52,7 +52,7 @@ def print_overview(overview: Overview) -> None:
 
 def print_forecast(forecast: Forecast, form: str, written: Sequence[Path]) -> None:
     """One form on stdout; where files are written and nothing else is asked for, their names."""
-    from amber_heads.forecast import bars, csv_text
+    from amber_heads.using.forecast import bars, csv_text
 
     if form == "csv":
         print(csv_text(forecast), end="")

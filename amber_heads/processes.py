@@ -21,10 +21,10 @@ from typing import Any
 import joblib
 import torch
 
-from amber_heads.checks import check_trainers
+from amber_heads.configuration.checks import check_trainers
 from amber_heads.engine import train_stack
-from amber_heads.material import Material, MaterialParts
-from amber_heads.runs import Run, RunResult
+from amber_heads.stack.material import Material, MaterialParts
+from amber_heads.stack.runs import Run, RunResult
 
 
 @dataclass(frozen=True)

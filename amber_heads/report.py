@@ -12,8 +12,9 @@ from typing import Any
 
 from amber_cache.errors import AmberError, RunError
 from amber_cache.store import amber_version
-from amber_heads.evidence import Evidence, read_evidence
+from amber_heads.files.whole_folders import write_folder
 from amber_heads.progress import Progress
+from amber_heads.reading.evidence import Evidence, read_evidence
 from amber_heads.reporting.all_tables import Tables, all_tables, leading_tables, suffixed
 from amber_heads.reporting.contents import Contents, ReportConfig, as_data, gather
 from amber_heads.reporting.drawing import Drawn
@@ -26,9 +27,8 @@ from amber_heads.reporting.references import write_references
 from amber_heads.reporting.sections import make_page, warnings_of
 from amber_heads.reporting.utterances import utterance_rows
 from amber_heads.results import csv_bytes, json_bytes, read_json
-from amber_heads.table_words import data_notes, heading_of_data
 from amber_heads.tables import Table, tables_of, to_csv, to_latex, to_markdown
-from amber_heads.whole_folders import write_folder
+from amber_heads.tabular.table_words import data_notes, heading_of_data
 
 
 @dataclass(frozen=True)

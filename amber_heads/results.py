@@ -22,7 +22,7 @@ from safetensors.numpy import save
 
 from amber_cache.errors import RunError
 from amber_cache.store import read_json as read_any_json
-from amber_heads.whole_folders import refuse_unwritable, write_folder
+from amber_heads.files.whole_folders import refuse_unwritable, write_folder
 
 FORMAT, FORMAT_VERSION = "amber-run", 1
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from amber_heads.configuration.settings import RunSettings
 from amber_heads.folds import Fold
 from amber_heads.metrics import METRICS, evaluate
-from amber_heads.runs import RunResult
-from amber_heads.settings import RunSettings
+from amber_heads.stack.runs import RunResult
 
 
 def judging_head(settings: RunSettings, heads: Sequence[str]) -> str:

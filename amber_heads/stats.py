@@ -26,12 +26,18 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
-from amber_heads.agreement import Values
-from amber_heads.differences import Difference, Pair, percentiles, with_estimates, with_tests
-from amber_heads.ensembles import paired_seeds
+from amber_heads.formulas.agreement import Values
 from amber_heads.metrics import METRICS
-from amber_heads.resampled import Weights, cluster_weights, metric_sums
-from amber_heads.resampling import is_exact, resampled_totals
+from amber_heads.statistics.differences import (
+    Difference,
+    Pair,
+    percentiles,
+    with_estimates,
+    with_tests,
+)
+from amber_heads.statistics.ensembles import paired_seeds
+from amber_heads.statistics.resampled import Weights, cluster_weights, metric_sums
+from amber_heads.statistics.resampling import is_exact, resampled_totals
 
 __all__ = [
     "Difference",
@@ -106,7 +112,7 @@ def paired_differences(
             (a seed ensemble, the training mean), which all of the other's are then held against.
         metrics: Names in `METRICS`.
         clusters: (N,) names of what belongs together, taken as they are: "" is a cluster too, so
-            group unknown speakers first (`amber_heads.groups.group_by`).
+            group unknown speakers first (`amber_heads.policies.groups.group_by`).
         seed: Of the resamples.
         fewest_seeds: With fewer in both systems no test is made: a difference between two single
             trainings may be their seeds'. 1 where both are seed ensembles.

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from amber_heads.configuration.options import RunSettings, told
 from amber_heads.floors import FLOORS, floor_prediction
 from amber_heads.folds import Fold
 from amber_heads.metrics import METRICS, evaluate
-from amber_heads.options import RunSettings, told
-from amber_heads.runs import RunResult
+from amber_heads.stack.runs import RunResult
 
 #: (test set, seed number, fold number) -> (n, C) for that fold's test utterances.
 Predictor = Callable[[str, int, int], Float[np.ndarray, "test class"]]

@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from amber_heads.comparison_tables import comparison_tables
 from amber_heads.counting import counted
-from amber_heads.layer_tables import layers_table
-from amber_heads.rendering import Table, to_csv, to_latex, to_markdown, to_rich
-from amber_heads.table_words import (
+from amber_heads.tabular.comparison_tables import comparison_tables
+from amber_heads.tabular.layers import layers_table
+from amber_heads.tabular.rendering import Table, to_csv, to_latex, to_markdown, to_rich
+from amber_heads.tabular.table_words import (
     AXIS_NAMES,
     F1_NOTE,
     SHOWN,

@@ -21,10 +21,10 @@ from safetensors.numpy import save
 
 from amber_cache.errors import RunError
 from amber_cache.store import parse_json, read_json
-from amber_heads.outputs import StoredOutputs
-from amber_heads.runs import Run, RunResult
-from amber_heads.tensor_files import open_tensors, require_header
-from amber_heads.whole_folders import write_file
+from amber_heads.files.tensor_files import open_tensors, require_header
+from amber_heads.files.whole_folders import write_file
+from amber_heads.stack.outputs import StoredOutputs
+from amber_heads.stack.runs import Run, RunResult
 
 FORMAT = "amber-trained-1"
 

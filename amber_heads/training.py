@@ -18,19 +18,9 @@ import torch
 
 from amber_cache.errors import ConfigError
 from amber_cache.store import data_hash
-from amber_heads.checks import check_memory
 from amber_heads.combinations import Combinations
-from amber_heads.data import Dataset
-from amber_heads.folds import Fold
-from amber_heads.grid import make_table
-from amber_heads.heads import Architecture
-from amber_heads.material import Material
-from amber_heads.preparation import Prepared
-from amber_heads.processes import Processes
-from amber_heads.progress import Progress
-from amber_heads.runs import Run, RunResult
-from amber_heads.selection import select
-from amber_heads.settings import (
+from amber_heads.configuration.checks import check_memory
+from amber_heads.configuration.settings import (
     CompareConfig,
     RunSettings,
     TrainingConfig,
@@ -38,6 +28,16 @@ from amber_heads.settings import (
     heads_of,
     parse_seeds,
 )
+from amber_heads.data import Dataset
+from amber_heads.folds import Fold
+from amber_heads.grid import make_table
+from amber_heads.heads import Architecture
+from amber_heads.preparation import Prepared
+from amber_heads.processes import Processes
+from amber_heads.progress import Progress
+from amber_heads.selection import select
+from amber_heads.stack.material import Material
+from amber_heads.stack.runs import Run, RunResult
 from amber_heads.trained import Shapes, TrainedRuns
 
 #: Raised when the engine's arithmetic changes in a way that its bits show.

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from amber_heads.configuration.settings import RunSettings
 from amber_heads.data import Dataset
 from amber_heads.folds import Fold
-from amber_heads.settings import RunSettings
 
 
 def small_dataset(

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from amber_heads.configuration.settings import RunSettings
 from amber_heads.data import Dataset
-from amber_heads.dropout import Dropout
 from amber_heads.folds import Fold
 from amber_heads.heads import initial_parameters
-from amber_heads.material import Material, minibatches
-from amber_heads.runs import Run
-from amber_heads.settings import RunSettings
+from amber_heads.stack.dropout import Dropout
+from amber_heads.stack.material import Material, minibatches
+from amber_heads.stack.runs import Run
 
 LN2 = math.log(2)
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from amber_heads.folds import Fold
-from amber_heads.outputs import Outputs
-from amber_heads.runs import Run, RunResult
+from amber_heads.stack.outputs import Outputs
+from amber_heads.stack.runs import Run, RunResult
 
 HEADS = ("audio", "text", "fusion")
 NUM_CLASSES = 4

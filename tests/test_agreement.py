@@ -9,14 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amber_heads.agreement import (
+from amber_heads.formulas.agreement import (
     bc_per_utterance,
     entropy_per_utterance,
     js_between,
     js_per_utterance,
     r2_per_utterance,
 )
-from amber_heads.divergence import js_divergence
+from amber_heads.formulas.divergence import js_divergence
 
 
 def random_pair(num_classes: int, *, rows: int = 200) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from amber_heads.amber2 import amber2_loss, expert_weights, mai_loss, rai_loss
-from amber_heads.divergence import js_divergence
+from amber_heads.formulas.amber2 import amber2_loss, expert_weights, mai_loss, rai_loss
+from amber_heads.formulas.divergence import js_divergence
 
 # As users have them, without the shape checker that the tests run under.
 plain_expert_weights = inspect.unwrap(expert_weights)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from amber_heads.anatomy import CHAIN, WHOLE, anatomy
-from amber_heads.ensembles import seed_ensemble
+from amber_heads.comparing.anatomy import CHAIN, WHOLE, anatomy
 from amber_heads.metrics import evaluate
+from amber_heads.statistics.ensembles import seed_ensemble
 
 RANDOM = np.random.default_rng(3)
 TARGET = RANDOM.dirichlet(np.ones(4), size=36)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from amber_heads.balance import class_balanced_cross_entropy, class_balanced_weights
+from amber_heads.formulas.balance import class_balanced_cross_entropy, class_balanced_weights
 
 
 def test_weights_by_hand_with_an_absent_class() -> None:

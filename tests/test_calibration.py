@@ -11,13 +11,13 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amber_heads.calibration import (
+from amber_heads.metrics import evaluate
+from amber_heads.statistics.calibration import (
     brier_decomposition,
     class_reliability,
     risk_coverage,
     top_reliability,
 )
-from amber_heads.metrics import evaluate
 
 RANDOM = np.random.default_rng(0)
 TRUE = RANDOM.dirichlet(np.ones(4), size=500)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from amber_heads.classification import (
+from amber_heads.formulas.classification import (
     above_chance,
     calibration_error,
     f1_per_class,

@@ -15,11 +15,11 @@ from safetensors import safe_open
 from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import f1_score
 
-from amber_heads.evidence import read_evidence
+from amber_heads.configuration.systems import systems_of
+from amber_heads.reading.evidence import read_evidence
 from amber_heads.reporting.paper_rows import rows_of_part
 from amber_heads.reporting.parts import make_part
-from amber_heads.scores import scores_of_summary
-from amber_heads.systems import systems_of
+from amber_heads.tabular.scores import scores_of_summary
 from tests.commands import Finished, amber
 from tests.small_caches import changed, small_cache, utterances
 

@@ -14,7 +14,7 @@ import pytest
 
 from amber_cache.config import settings_of
 from amber_cache.records import Vote
-from amber_heads.options import FitConfig, OverviewConfig
+from amber_heads.configuration.options import FitConfig, OverviewConfig
 from tests.commands import ROOT, Finished, amber
 from tests.fake_crema_d import make_crema_d
 from tests.fake_iemocap import make_iemocap

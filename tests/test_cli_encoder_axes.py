@@ -17,9 +17,9 @@ from safetensors.numpy import load_file
 
 from amber_cache.errors import InterruptError
 from amber_cache.store import DONE, FAILED, make_embedding, open_cache, write_cache
+from amber_heads.configuration.settings import GridConfig
 from amber_heads.experiment import run_experiment
 from amber_heads.preparation import prepare
-from amber_heads.settings import GridConfig
 from tests.commands import Finished, amber
 from tests.small_caches import small_cache, utterances
 

@@ -20,7 +20,7 @@ from sklearn.metrics import accuracy_score
 
 from amber_cache.records import Utterance, Vote
 from amber_cache.store import FAILED, make_embedding, open_cache, write_cache
-from amber_heads.loaded import load_run
+from amber_heads.using.loaded import load_run
 from tests.commands import amber
 from tests.small_caches import small_cache, utterances
 from tests.small_runs import small_run

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 import amber_heads
 from amber_cache.errors import RunError
 from amber_cache.store import open_cache, write_cache
-from amber_heads.loaded import LoadedRun, load_run
+from amber_heads.using.loaded import LoadedRun, load_run
 from tests.commands import amber
 from tests.small_runs import small_run
 from tests.spoken_corpus import extract_corpus, write_corpus

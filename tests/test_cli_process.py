@@ -111,7 +111,7 @@ sys.meta_path.insert(0, Finder)
 
 
 @pytest.mark.parametrize(
-    "name", ["typer", "amber_cache.config", "amber_heads.use_options", "torch"]
+    "name", ["typer", "amber_cache.config", "amber_heads.configuration.use_options", "torch"]
 )
 def test_ctrl_c_in_the_first_imports_is_one_line(place: Path, name: str) -> None:
     process = _process(*FAST, cwd=place, first=INTERRUPTED.format(name=name))

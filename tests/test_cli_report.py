@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from amber_cache.errors import ConfigError
-from amber_heads.evidence import read_evidence
+from amber_heads.reading.evidence import read_evidence
 from amber_heads.reporting.all_tables import all_tables, leading_tables
 from amber_heads.reporting.contents import (
     Contents,

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from amber_heads.forecast import Forecast
 from amber_heads.printing import print_forecast
+from amber_heads.using.forecast import Forecast
 from tests.commands import ROOT, Finished, amber
 from tests.small_caches import small_cache
 from tests.small_runs import small_run

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from amber_cache.errors import ConfigError
-from amber_heads.clusters import clusters_by
+from amber_heads.policies.clusters import clusters_by
 
 
 def _columns(speaker: str, dialogue: str, session: str = "ssss") -> dict[str, np.ndarray]:

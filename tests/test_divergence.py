@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from amber_heads.divergence import js_divergence, kl_divergence, soft_cross_entropy
+from amber_heads.formulas.divergence import js_divergence, kl_divergence, soft_cross_entropy
 
 INF = math.inf
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from amber_heads.dropout import Dropout
 from amber_heads.heads import Architecture
-from amber_heads.runs import Run
+from amber_heads.stack.dropout import Dropout
+from amber_heads.stack.runs import Run
 from tests.reference_data import settings
 
 MODEL = Architecture((("audio", 7), ("text", 5)), 12, 4)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from amber_heads.engine import Stack, train_stack
 from amber_heads.grid import train_table
-from amber_heads.material import Material
 from amber_heads.metrics import evaluate
-from amber_heads.runs import Run, RunResult
+from amber_heads.stack.material import Material
+from amber_heads.stack.runs import Run, RunResult
 from tests.reference_data import settings, small_dataset, unlike_folds
 from tests.reference_loop import PlainRun, plain_twin, stack_names
 

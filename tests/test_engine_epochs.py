@@ -10,8 +10,8 @@ import torch
 
 from amber_heads.engine import train_stack
 from amber_heads.folds import Fold
-from amber_heads.material import Material
-from amber_heads.runs import Run, RunResult
+from amber_heads.stack.material import Material
+from amber_heads.stack.runs import Run, RunResult
 from tests.reference_data import settings, small_dataset, unlike_folds
 from tests.reference_loop import plain_twin
 

@@ -10,8 +10,8 @@ import pytest
 from amber_heads import engine
 from amber_heads.engine import train_stack
 from amber_heads.folds import Fold
-from amber_heads.material import Material
-from amber_heads.runs import Run, RunResult
+from amber_heads.stack.material import Material
+from amber_heads.stack.runs import Run, RunResult
 from tests.reference_data import settings, small_dataset, unlike_folds
 
 DATASET = small_dataset({"audio": 7, "text": 5})

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from amber_heads.engine import train_stack
-from amber_heads.material import Material
-from amber_heads.runs import Run
+from amber_heads.stack.material import Material
+from amber_heads.stack.runs import Run
 from tests.reference_data import settings, small_dataset, unlike_folds
 from tests.reference_loop import plain_twin
 

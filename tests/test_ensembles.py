@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from amber_heads.agreement import js_per_utterance
-from amber_heads.ensembles import paired_seeds, seed_ensemble, sound_seeds
+from amber_heads.formulas.agreement import js_per_utterance
+from amber_heads.statistics.ensembles import paired_seeds, seed_ensemble, sound_seeds
 
 SEEDS = np.random.default_rng(0).dirichlet(np.ones(3), size=(4, 20))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from amber_cache.errors import RunError
-from amber_heads.evidence import read_evidence
+from amber_heads.reading.evidence import read_evidence
 from tests.report_runs import make_run
 
 HEADS = ("audio", "text", "fusion")

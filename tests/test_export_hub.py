@@ -12,9 +12,9 @@ import yaml
 from huggingface_hub import ModelCard
 
 from amber_cache.store import open_cache
-from amber_heads.export_hub import export_hub
-from amber_heads.loaded import load_run
-from amber_heads.model_card import licence_of
+from amber_heads.exports.hub import export_hub
+from amber_heads.exports.model_card import licence_of
+from amber_heads.using.loaded import load_run
 from tests.commands import amber
 from tests.exported_runs import exported_run, with_long_names
 from tests.small_caches import small_cache, utterances

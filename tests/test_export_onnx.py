@@ -15,8 +15,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from amber_cache.errors import RunError
-from amber_heads.export_onnx import export_onnx
-from amber_heads.loaded import load_run
+from amber_heads.exports.onnx_file import export_onnx
+from amber_heads.using.loaded import load_run
 from tests.commands import amber
 from tests.exported_runs import ENTRIES, exported_run
 from tests.small_caches import small_cache

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from amber_heads.data import Dataset
 from amber_heads.engine import Stack, train_stack
-from amber_heads.featurizer import layer_sums
 from amber_heads.folds import Fold
 from amber_heads.grid import stack_bytes, train_table
 from amber_heads.heads import Architecture, initial_parameters
 from amber_heads.learned_layers import layer_weights
-from amber_heads.material import Material
-from amber_heads.network import Minibatches, backward, forward, parameter_gradients
-from amber_heads.runs import Run, RunResult
+from amber_heads.stack.featurizer import layer_sums
+from amber_heads.stack.material import Material
+from amber_heads.stack.network import Minibatches, backward, forward, parameter_gradients
+from amber_heads.stack.runs import Run, RunResult
 from tests.reference_data import settings, small_dataset, unlike_folds
 from tests.reference_loop import PlainModel, plain_twin, stack_names
 

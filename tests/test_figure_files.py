@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from amber_cache.errors import ConfigError
-from amber_heads.figure_files import canvas, image, style, write_figures
+from amber_heads.files.figure_files import canvas, image, style, write_figures
 
 
 def _figure() -> Figure:

@@ -7,8 +7,7 @@ import pytest
 import torch
 from scipy.spatial.distance import jensenshannon
 
-from amber_heads.balance import class_balanced_cross_entropy, class_balanced_weights
-from amber_heads.fusion_rules import (
+from amber_heads.comparing.fusion_rules import (
     NUM_THRESHOLDS,
     RULES,
     VALIDATION,
@@ -22,6 +21,7 @@ from amber_heads.fusion_rules import (
     varentropy,
     weighted_prior,
 )
+from amber_heads.formulas.balance import class_balanced_cross_entropy, class_balanced_weights
 
 RANDOM = np.random.default_rng(5)
 HEADS = ("text", "audio", "face", "fusion")

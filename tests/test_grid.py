@@ -8,15 +8,15 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
+from amber_heads.configuration.options import MetricName
+from amber_heads.configuration.settings import RunSettings
 from amber_heads.grid import chunk_size, make_table, plan_chunks, stack_bytes, train_table
-from amber_heads.material import Material
 from amber_heads.metrics import METRICS
-from amber_heads.options import MetricName
-from amber_heads.outputs import Outputs
 from amber_heads.processes import Processes
-from amber_heads.runs import Run, RunResult
 from amber_heads.selection import at_the_edge, judging_head, select
-from amber_heads.settings import RunSettings
+from amber_heads.stack.material import Material
+from amber_heads.stack.outputs import Outputs
+from amber_heads.stack.runs import Run, RunResult
 from tests.reference_data import settings, small_dataset, unlike_folds
 from tests.reference_results import FOLDS, HEADS, TARGET, diverged_result, made_result
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from amber_cache.errors import ConfigError
 from amber_heads.folds import absent_test_sets, make_folds
-from amber_heads.groups import group_by
+from amber_heads.policies.groups import group_by
 
 
 def text(items: Sequence[str]) -> np.ndarray:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from amber_heads.heads import Architecture, initial_parameters
-from amber_heads.network import Minibatches
-from amber_heads.network import forward as stacked_forward
+from amber_heads.stack.network import Minibatches
+from amber_heads.stack.network import forward as stacked_forward
 from tests.reference_loop import PlainModel
 
 SIZES = {"audio": 7, "text": 5, "face": 4}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from amber_cache.errors import ConfigError
-from amber_heads.label_map import make_label_map, parse_label_map
+from amber_heads.using.label_map import make_label_map, parse_label_map
 
 CLASSES = ("neutral", "happy", "angry", "sad")
 GROUPS = (("neutral",), ("happy", "excited"), ("angry",), ("sad",))

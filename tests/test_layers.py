@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from amber_cache.encoders.names import entry_name
-from amber_heads.layers import LayerName, layer_groups, parse_name
+from amber_heads.policies.layers import LayerName, layer_groups, parse_name
 
 
 @pytest.mark.parametrize("encoder", ["org/w2v", "a+b", "x~y", "data.v1", "a@b"])

@@ -10,8 +10,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amber_heads.levels import Level, by_level, conflict_levels, entropy_levels
 from amber_heads.metrics import HEADLINE, METRICS, evaluate
+from amber_heads.statistics.levels import Level, by_level, conflict_levels, entropy_levels
 
 RANDOM = np.random.default_rng(0)
 THREE = RANDOM.multinomial(3, RANDOM.dirichlet(np.ones(4), size=80))

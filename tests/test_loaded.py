@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from amber_cache.errors import RunError
 from amber_cache.store import open_cache
-from amber_heads.loaded import LoadedRun, load_run
+from amber_heads.using.loaded import LoadedRun, load_run
 from tests.small_caches import small_cache
 from tests.small_runs import small_run
 
@@ -125,7 +125,7 @@ def test_blocks_make_no_difference(place: Path, monkeypatch: pytest.MonkeyPatch)
     run = load_run(place / "run")
     vectors = _vectors(run, place / "cache.h5")
     whole = run.predict_embeddings(vectors).distributions
-    monkeypatch.setattr("amber_heads.loaded.PREDICTION_ROWS", 7)
+    monkeypatch.setattr("amber_heads.using.loaded.PREDICTION_ROWS", 7)
     np.testing.assert_allclose(run.predict_embeddings(vectors).distributions, whole, atol=1e-6)
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from amber_heads import losses
+from amber_heads.configuration.options import LOSS_SETTINGS
 from amber_heads.losses import LOSSES, LossTerms
-from amber_heads.options import LOSS_SETTINGS
 
 NUM_RUNS, NUM_ROWS, NUM_HEADS, NUM_CLASSES = 4, 6, 3, 5
 

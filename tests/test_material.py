@@ -12,8 +12,8 @@ from amber_cache.errors import ConfigError
 from amber_heads.data import Dataset
 from amber_heads.engine import train_stack
 from amber_heads.folds import Fold
-from amber_heads.material import Material, minibatches, standardization
-from amber_heads.runs import Run
+from amber_heads.stack.material import Material, minibatches, standardization
+from amber_heads.stack.runs import Run
 from tests.reference_data import settings, small_dataset, unlike_folds
 from tests.reference_loop import class_weights
 

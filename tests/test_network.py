@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from amber_heads.heads import Architecture, initial_parameters
-from amber_heads.network import Minibatches, backward, forward, parameter_gradients
+from amber_heads.stack.network import Minibatches, backward, forward, parameter_gradients
 from tests.reference_loop import PlainModel
 
 SIZES = {"audio": 7, "text": 5, "face": 4}

@@ -10,9 +10,9 @@ import scipy.differentiate
 import scipy.optimize
 import scipy.stats
 
-from amber_heads.dirichlet import _exceeded, fit_dirichlet, negative_log_likelihood
 from amber_heads.metrics import METRICS, evaluate
-from amber_heads.noise import noise_floor, one_rater_reference
+from amber_heads.statistics.dirichlet import _exceeded, fit_dirichlet, negative_log_likelihood
+from amber_heads.statistics.noise import noise_floor, one_rater_reference
 
 ALPHA = np.array([2.0, 1.0, 0.6, 0.3])
 #: E sum_c q_c^2 of that Dirichlet.

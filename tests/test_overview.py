@@ -12,9 +12,9 @@ import pytest
 
 from amber_cache.look import look
 from amber_cache.records import Utterance
-from amber_heads.options import OverviewConfig
-from amber_heads.overview import Overview, make_overview
-from amber_heads.overview_tables import overview_tables
+from amber_heads.configuration.options import OverviewConfig
+from amber_heads.overviews.overview import Overview, make_overview
+from amber_heads.overviews.tables import overview_tables
 from amber_heads.plots import MOST_LABELS, confusion_matrix
 from tests.commands import ROOT
 from tests.made_corpora import voice, write_audio, write_table
@@ -97,7 +97,7 @@ def test_it_is_plain_json(tmp_path: Path) -> None:
 
 
 def test_no_figure_no_matplotlib_and_never_torch() -> None:
-    code = "import amber_cache.look, amber_heads.overview_tables, sys; print(*sorted(sys.modules))"
+    code = "import amber_cache.look, amber_heads.overviews.tables, sys; print(*sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
     )

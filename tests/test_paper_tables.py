@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from amber_heads.evidence import read_evidence
-from amber_heads.paper_tables import COMPARED, paper_tables
-from amber_heads.rendering import Table, to_csv, to_latex, to_markdown
+from amber_heads.reading.evidence import read_evidence
 from amber_heads.reporting.paper_rows import rows_of_part, summary_of_part
 from amber_heads.reporting.parts import make_part
-from amber_heads.scores import scores_of_summary
 from amber_heads.tables import tables_of
+from amber_heads.tabular.paper_tables import COMPARED, paper_tables
+from amber_heads.tabular.rendering import Table, to_csv, to_latex, to_markdown
+from amber_heads.tabular.scores import scores_of_summary
 from tests.commands import amber
 from tests.small_caches import small_cache
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from amber_cache.errors import ConfigError
 from amber_cache.records import Utterance, Vote
 from amber_cache.store import votes_table
-from amber_heads.policy import LabelPolicy, counted_votes, parse_classes, vote_counts
+from amber_heads.policies.policy import LabelPolicy, counted_votes, parse_classes, vote_counts
 from tests.reference_cache import FOUR, load, utterance
 
 ALL_FOUR = utterance("a", "neutral", "happy", "angry", "sad")

@@ -18,12 +18,12 @@ from scipy.stats import entropy
 
 import amber_heads
 from amber_cache.errors import ConfigError, UtteranceError
-from amber_heads.answers import Answers, supervised_heads
-from amber_heads.forecast import ALL_MODELS
-from amber_heads.loaded import load_run
+from amber_heads.configuration.use_options import PredictConfig
 from amber_heads.predict import run_predict
-from amber_heads.use_options import PredictConfig
-from amber_heads.windows import checked_window, windows
+from amber_heads.using.answers import Answers, supervised_heads
+from amber_heads.using.forecast import ALL_MODELS
+from amber_heads.using.loaded import load_run
+from amber_heads.using.windows import checked_window, windows
 from tests.small_runs import small_run
 from tests.spoken_corpus import BUILTIN, extract_corpus, write_corpus
 from tests.tiny_models import save_audio_model, save_text_model

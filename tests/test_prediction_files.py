@@ -11,8 +11,8 @@ import pytest
 
 from amber_cache.errors import RunError
 from amber_heads.ambiguity import read_predictions
-from amber_heads.evidence import read_evidence
-from amber_heads.prediction_files import open_predictions
+from amber_heads.reading.evidence import read_evidence
+from amber_heads.reading.prediction_files import open_predictions
 from tests.report_runs import make_run
 
 LOST = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from amber_heads.metrics import METRICS
-from amber_heads.published import SLIPS, published, published_in, slips_of
+from amber_heads.tabular.published import SLIPS, published, published_in, slips_of
 
 
 def _figure(table: int, corpus: str, system: str, head: str, metric: str) -> float:

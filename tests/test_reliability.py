@@ -17,7 +17,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from amber_heads.reliability import (
+from amber_heads.statistics.reliability import (
     Units,
     alpha_interval,
     alpha_nominal,

@@ -18,8 +18,8 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
-from amber_heads.evidence import read_evidence
 from amber_heads.losses import expert_weights as expert_weights_in_training
+from amber_heads.reading.evidence import read_evidence
 from amber_heads.reporting.choices import floor_predictions
 from amber_heads.reporting.contents import ReportConfig, as_data, gather
 from amber_heads.reporting.experts import expert_weights

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from amber_heads.metrics import METRICS, evaluate
-from amber_heads.resampled import SUMMED, cluster_weights, measure_parts, metric_sums
+from amber_heads.statistics.resampled import SUMMED, cluster_weights, measure_parts, metric_sums
 
 ALL = tuple(METRICS)
 

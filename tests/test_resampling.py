@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from amber_heads.resampling import is_exact, resampled_totals, swapped_totals
+from amber_heads.statistics.resampling import is_exact, resampled_totals, swapped_totals
 
 RANDOM = np.random.default_rng(0)
 #: 60 units with 3 patterns, which are drawn together; and as many that are all unlike.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from amber_cache.errors import ConfigError
 from amber_cache.records import Vote
-from amber_heads.settings import (
+from amber_heads.configuration.settings import (
     FitConfig,
     GridConfig,
     complete,

@@ -14,10 +14,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amber_heads.configuration.settings import GridConfig, complete, expand
+from amber_heads.formulas.smoothing import smoothed
 from amber_heads.losses import class_balanced_weights
-from amber_heads.runs import Run
-from amber_heads.settings import GridConfig, complete, expand
-from amber_heads.smoothing import smoothed
+from amber_heads.stack.runs import Run
 from tests.commands import amber
 from tests.reference_data import settings
 from tests.small_caches import small_cache

@@ -11,7 +11,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amber_heads.agreement import js_per_utterance
+from amber_heads.formulas.agreement import js_per_utterance
 from amber_heads.metrics import METRICS, evaluate
 from amber_heads.stats import (
     Difference,

@@ -24,6 +24,13 @@ MODULES = {
     for path in (*FILES, ROOT / "cli.py")
 }
 
+#: Packages whose table of contents is complete and in order.
+ROOMS = sorted(
+    name
+    for name, path in MODULES.items()
+    if path.name == "__init__.py" and name.startswith("amber_heads")
+)
+
 #: What stage two may take from stage one.
 SHARED = {"amber_cache.store", "amber_cache.records", "amber_cache.errors"}
 
@@ -81,6 +88,27 @@ def test_no_module_imports_itself_by_a_detour() -> None:
     assert set(TopologicalSorter(graph).static_order()) == set(MODULES)  # a cycle raises
 
 
+def _listed(package: str) -> list[str]:
+    """The names in a package's table of contents, in order."""
+    text = str(ast.get_docstring(ast.parse(MODULES[package].read_text(encoding="utf-8"))))
+    lines = re.findall(r"^ {4}(\w+/?(?:, \w+)*)  +\S", text, re.MULTILINE)
+    return [name.rstrip("/") for line in lines for name in line.split(", ")]
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_a_room_lists_all_its_modules_each_below_those_that_it_imports(package: str) -> None:
+    names = _listed(package)
+    depth = package.count(".") + 1
+    inside = [module for module in MODULES if module.startswith(f"{package}.")]
+    assert sorted(names) == sorted({module.split(".")[depth] for module in inside})
+    for module in inside:
+        own = module.split(".")[depth]
+        for other in _imports(module):
+            if other.startswith(f"{package}.") and other.split(".")[depth] != own:
+                below = names.index(other.split(".")[depth]) < names.index(own)
+                assert below, f"{module} imports {other}, which is listed after it"
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_says_what_it_is_for(module: str) -> None:
     docstring = ast.get_docstring(ast.parse(MODULES[module].read_text(encoding="utf-8")))
@@ -121,7 +149,7 @@ def test_the_package_itself_brings_nothing_heavy() -> None:
 
 
 def test_settings_bring_nothing_heavy() -> None:
-    assert not _loaded_by("import amber_heads.settings, amber_cache.config") & {
+    assert not _loaded_by("import amber_heads.configuration.settings, amber_cache.config") & {
         "torch",
         "numpy",
         "h5py",

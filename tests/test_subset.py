@@ -12,8 +12,8 @@ import pytest
 from amber_cache.config import resolve
 from amber_cache.errors import ConfigError
 from amber_cache.store import UtteranceTable, utterance_table
-from amber_heads.options import FitConfig
-from amber_heads.subset import parse_subset, subset_mask, subset_texts
+from amber_heads.configuration.options import FitConfig
+from amber_heads.policies.subset import parse_subset, subset_mask, subset_texts
 from tests.commands import amber
 from tests.reference_cache import load, utterance
 from tests.small_caches import changed, small_cache, utterances

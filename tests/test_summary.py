@@ -7,10 +7,10 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import accuracy_score, f1_score
 
+from amber_heads.configuration.settings import RunSettings
 from amber_heads.folds import Fold
 from amber_heads.metrics import METRICS
-from amber_heads.runs import Run, RunResult
-from amber_heads.settings import RunSettings
+from amber_heads.stack.runs import Run, RunResult
 from amber_heads.summary import (
     Results,
     curve_rows,

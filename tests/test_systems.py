@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from amber_cache.errors import ConfigError
-from amber_heads.cells import cells_of, expand
-from amber_heads.fusion_rules import RULES
-from amber_heads.options import CompareConfig
-from amber_heads.settings import complete
-from amber_heads.systems import choose_systems, left_out_note, systems_of
+from amber_heads.comparing.fusion_rules import RULES
+from amber_heads.configuration.cells import cells_of, expand
+from amber_heads.configuration.options import CompareConfig
+from amber_heads.configuration.settings import complete
+from amber_heads.configuration.systems import choose_systems, left_out_note, systems_of
 
 TWO = ("audio", "text")
 

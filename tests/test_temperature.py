@@ -10,7 +10,7 @@ import scipy.optimize
 import scipy.special
 
 from amber_heads.metrics import evaluate
-from amber_heads.temperature import apply_temperature, fit_temperature, scale_by_fold
+from amber_heads.statistics.temperature import apply_temperature, fit_temperature, scale_by_fold
 
 RANDOM = np.random.default_rng(0)
 TRUE = RANDOM.dirichlet(np.full(4, 2.0), size=400)

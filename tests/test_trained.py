@@ -14,9 +14,9 @@ from amber_cache.errors import InterruptError, RunError
 from amber_heads import processes
 from amber_heads.grid import make_table
 from amber_heads.grid import train_table as train_table_with
-from amber_heads.material import Material
 from amber_heads.processes import Processes
-from amber_heads.runs import Run, RunResult
+from amber_heads.stack.material import Material
+from amber_heads.stack.runs import Run, RunResult
 from amber_heads.trained import TrainedRuns
 from tests.reference_data import settings, small_dataset, unlike_folds
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from amber_heads.twins import twins
+from amber_heads.comparing.twins import twins
 
 AMBER2 = {
     "loss": "amber2",

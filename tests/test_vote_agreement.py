@@ -7,9 +7,9 @@ import pytest
 
 from amber_cache.records import Rating, Utterance, Vote
 from amber_cache.store import ratings_table, votes_table
-from amber_heads.reliability import alpha_nominal, units_of_counts
-from amber_heads.vote_agreement import Agreement, Pair, agreements, rating_agreements
-from amber_heads.vote_statistics import Labelled, rater_numbers
+from amber_heads.overviews.vote_agreement import Agreement, Pair, agreements, rating_agreements
+from amber_heads.overviews.vote_statistics import Labelled, rater_numbers
+from amber_heads.statistics.reliability import alpha_nominal, units_of_counts
 from tests.reference_cache import utterance
 from tests.test_vote_statistics import labelled
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from amber_cache.errors import ConfigError
 from amber_cache.records import Utterance, Vote
 from amber_cache.store import utterance_table, votes_table
-from amber_heads import vote_statistics as statistics
 from amber_heads.data import counted_votes, label_policy
+from amber_heads.overviews import vote_statistics as statistics
 from tests.reference_cache import FOUR, load, utterance
 
 MADE = [

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from amber_cache.errors import RunError
-from amber_heads.whole_folders import refuse_unwritable, write_file, write_folder
+from amber_heads.files.whole_folders import refuse_unwritable, write_file, write_folder
 
 #: No file system takes a name of that length.
 TOO_LONG = "x" * 300

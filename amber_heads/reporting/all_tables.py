@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from amber_heads.paper_tables import paper_tables
 from amber_heads.reporting.contents import Contents
 from amber_heads.reporting.difference_tables import anatomy_tables, difference_tables
 from amber_heads.reporting.escaping import file_name
@@ -20,6 +19,7 @@ from amber_heads.reporting.report_tables import (
     variants_table,
 )
 from amber_heads.tables import Table
+from amber_heads.tabular.paper_tables import paper_tables
 
 #: By test set ("" for what is of all), section and file.
 Tables = dict[str, dict[str, dict[str, Table]]]

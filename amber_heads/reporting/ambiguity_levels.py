@@ -10,13 +10,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amber_heads.evidence import Evidence, System
-from amber_heads.levels import Level, LevelFigure, by_level, conflict_levels, entropy_levels
 from amber_heads.metrics import HEADLINE, METRICS
-from amber_heads.noise import Expected, NoiseFloor, noise_floor, one_rater_reference
+from amber_heads.reading.evidence import Evidence, System
 from amber_heads.reporting.choices import floor_predictions
 from amber_heads.reporting.raters import num_draws
 from amber_heads.reporting.scores import FLOOR, SYSTEM
+from amber_heads.statistics.levels import (
+    Level,
+    LevelFigure,
+    by_level,
+    conflict_levels,
+    entropy_levels,
+)
+from amber_heads.statistics.noise import Expected, NoiseFloor, noise_floor, one_rater_reference
 
 ENTROPY, CONFLICT = "raters' entropy", "modality conflict"
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amber_heads.agreement import entropy_per_utterance, js_per_utterance
-from amber_heads.calibration import (
+from amber_heads.formulas.agreement import entropy_per_utterance, js_per_utterance
+from amber_heads.metrics import evaluate
+from amber_heads.reading.evidence import Evidence, System
+from amber_heads.statistics.calibration import (
     BrierParts,
     Reliability,
     brier_decomposition,
@@ -16,10 +18,8 @@ from amber_heads.calibration import (
     risk_coverage,
     top_reliability,
 )
-from amber_heads.ensembles import seed_ensemble, sound_seeds
-from amber_heads.evidence import Evidence, System
-from amber_heads.metrics import evaluate
-from amber_heads.temperature import scale_by_fold
+from amber_heads.statistics.ensembles import seed_ensemble, sound_seeds
+from amber_heads.statistics.temperature import scale_by_fold
 
 #: A risk-coverage curve is drawn through so many of its points.
 _POINTS = 120

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from amber_heads.agreement import js_between
-from amber_heads.evidence import Evidence, System
+from amber_heads.configuration.settings import FUSION
 from amber_heads.floors import FLOORS
-from amber_heads.settings import FUSION
+from amber_heads.formulas.agreement import js_between
+from amber_heads.reading.evidence import Evidence, System
 
 #: The paper's method and its baseline, by the loss that a system is named after.
 OURS, BASELINE = "amber2", "cb-ce"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from amber_heads.classification import top_classes
-from amber_heads.evidence import System
+from amber_heads.formulas.classification import top_classes
+from amber_heads.reading.evidence import System
 
 
 @dataclass(frozen=True)

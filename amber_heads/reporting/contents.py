@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from amber_cache.errors import ConfigError
-from amber_heads.agreement import entropy_per_utterance
-from amber_heads.evidence import Evidence
-from amber_heads.levels import NUM_LEVELS
+from amber_heads.formulas.agreement import entropy_per_utterance
 from amber_heads.metrics import HEADLINE
+from amber_heads.reading.evidence import Evidence
 from amber_heads.reporting.choices import choose, modality_conflict, modality_heads
 from amber_heads.reporting.curves import Curves, curves_of
 from amber_heads.reporting.parts import Part, make_part
 from amber_heads.reporting.recordings import read_audio, read_texts
 from amber_heads.reporting.utterances import Utterances, list_utterances
+from amber_heads.statistics.levels import NUM_LEVELS
 
 #: More levels of ambiguity than these have no room in a figure.
 MOST_LEVELS = 12

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amber_heads.evidence import Evidence
-from amber_heads.stored import Row
+from amber_heads.reading.evidence import Evidence
+from amber_heads.reading.stored import Row
 
 
 @dataclass(frozen=True)

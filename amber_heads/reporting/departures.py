@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from amber_heads.evidence import Evidence, System
+from amber_heads.reading.evidence import Evidence, System
 
 Row = tuple[str, str, str, str]
 

@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from amber_cache.errors import ConfigError
-from amber_heads.codes import is_unknown
-from amber_heads.evidence import Evidence, System
-from amber_heads.groups import GROUPED, group_by
+from amber_heads.comparing.twins import twins
 from amber_heads.metrics import HEADLINE, METRICS
+from amber_heads.policies.codes import is_unknown
+from amber_heads.policies.groups import GROUPED, group_by
+from amber_heads.reading.evidence import Evidence, System
 from amber_heads.reporting.choices import floor_predictions, main_head
 from amber_heads.stats import Difference, adjusted, paired_differences
-from amber_heads.twins import twins
 
 #: The family of what is one training with another system: shown, and counted with that alone.
 TWIN = "twin"

@@ -16,7 +16,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from amber_heads import figure_files
+from amber_heads.files import figure_files
 
 #: Ink, lines of lesser weight, and the systems' colours (after Okabe and Ito, darkened where a thin
 #: line on white would be too light). On a page each is the variable beside it.

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import softmax
 
-from amber_heads.agreement import entropy_per_utterance, js_per_utterance
-from amber_heads.evidence import Evidence, System
+from amber_heads.formulas.agreement import entropy_per_utterance, js_per_utterance
+from amber_heads.reading.evidence import Evidence, System
 
 
 @dataclass(frozen=True)

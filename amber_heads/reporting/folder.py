@@ -7,7 +7,7 @@ from pathlib import Path
 
 from amber_cache.errors import RunError
 from amber_cache.store import read_json
-from amber_heads.whole_folders import refuse_unwritable
+from amber_heads.files.whole_folders import refuse_unwritable
 
 FORMAT = "amber-report"
 

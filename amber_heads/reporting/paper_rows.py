@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from amber_heads.evidence import Evidence, System
+from amber_heads.configuration.systems import systems_of
+from amber_heads.reading.evidence import Evidence, System
 from amber_heads.reporting.choices import main_head
 from amber_heads.reporting.differences import PRIMARY
 from amber_heads.reporting.parts import Part
 from amber_heads.reporting.scores import FLOOR, SYSTEM, Score
-from amber_heads.scores import KINDS, NONE, Scored
-from amber_heads.systems import systems_of
+from amber_heads.tabular.scores import KINDS, NONE, Scored
 
 
 def rows_of_part(part: Part) -> list[Scored]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amber_heads.classification import top_classes
-from amber_heads.evidence import Evidence
+from amber_heads.formulas.classification import top_classes
+from amber_heads.reading.evidence import Evidence
 from amber_heads.reporting.ambiguity_levels import Levels, levels_of_conflict, levels_of_entropy
 from amber_heads.reporting.calibrated import Calibrated, Selective, calibrate, select
 from amber_heads.reporting.choices import Choices, choose, modality_conflict, modality_heads

@@ -12,8 +12,8 @@ from importlib import metadata
 from typing import Any
 
 from amber_heads.counting import counted
-from amber_heads.evidence import Evidence, System
 from amber_heads.metrics import HEADLINE, METRICS
+from amber_heads.reading.evidence import Evidence, System
 from amber_heads.reporting.contents import Contents
 from amber_heads.reporting.departures import departures
 from amber_heads.reporting.difference_tables import p_value

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from amber_heads.classification import top_classes
-from amber_heads.evidence import Evidence, System
+from amber_heads.formulas.classification import top_classes
 from amber_heads.leakage_words import leakage_name
+from amber_heads.reading.evidence import Evidence, System
 from amber_heads.reporting.escaping import markdown
 
 

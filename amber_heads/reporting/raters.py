@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amber_heads.evidence import Evidence
-from amber_heads.noise import (
+from amber_heads.reading.evidence import Evidence
+from amber_heads.statistics.noise import (
     NUM_DRAWS,
     NoiseFloor,
     OneRater,

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amber_heads.metrics import HEADLINE, METRICS
-from amber_heads.noise import Expected
 from amber_heads.reporting.ambiguity_levels import Levels
 from amber_heads.reporting.scores import ENSEMBLE, FLOOR, SYSTEM, Score
+from amber_heads.statistics.noise import Expected
 from amber_heads.tables import Table, figure
 
 #: What the main table shows, and what the one under it adds.

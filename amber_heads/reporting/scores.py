@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from amber_heads.ensembles import seed_ensemble
-from amber_heads.evidence import Evidence
 from amber_heads.metrics import METRICS
+from amber_heads.reading.evidence import Evidence
 from amber_heads.reporting.choices import floor_predictions
+from amber_heads.statistics.ensembles import seed_ensemble
 from amber_heads.summary import measure
 
 #: What a row of scores is of.

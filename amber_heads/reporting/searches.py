@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amber_heads.evidence import Evidence
+from amber_heads.reading.evidence import Evidence
 
 #: What is drawn: the metric that all is judged by.
 METRIC = "js"

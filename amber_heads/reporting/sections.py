@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from amber_heads.evidence import Evidence
+from amber_heads.reading.evidence import Evidence
 from amber_heads.reporting.contents import Contents
 from amber_heads.reporting.difference_tables import p_value
 from amber_heads.reporting.differences import PRIMARY

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from amber_heads.agreement import entropy_per_utterance, js_per_utterance
-from amber_heads.ensembles import seed_ensemble
-from amber_heads.evidence import Evidence, System
+from amber_heads.formulas.agreement import entropy_per_utterance, js_per_utterance
+from amber_heads.reading.evidence import Evidence, System
+from amber_heads.statistics.ensembles import seed_ensemble
 
 #: Heads beside the raters: more columns than these are no list any more.
 MOST_HEADS = 5

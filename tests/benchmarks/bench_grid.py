@@ -35,14 +35,14 @@ from sklearn.neural_network import MLPClassifier
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
+from amber_heads.configuration.settings import GridConfig, complete, expand
 from amber_heads.data import Dataset
 from amber_heads.engine import Stack
 from amber_heads.folds import Fold
 from amber_heads.grid import chunk_size, make_table
 from amber_heads.losses import amber2_loss
-from amber_heads.material import Material
-from amber_heads.runs import Run
-from amber_heads.settings import GridConfig, complete, expand
+from amber_heads.stack.material import Material
+from amber_heads.stack.runs import Run
 
 FEATURES, WIDTH, BATCH = 768, 256, 128
 SIZES = {"iemocap": (4_420, 4), "msp": (100_000, 8)}

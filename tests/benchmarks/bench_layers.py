@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from amber_heads.featurizer import SCALE
+from amber_heads.configuration.settings import FitConfig, GridConfig, complete, expand
 from amber_heads.grid import chunk_size, make_table
 from amber_heads.losses import amber2_loss
-from amber_heads.material import Material
-from amber_heads.settings import FitConfig, GridConfig, complete, expand
+from amber_heads.stack.featurizer import SCALE
+from amber_heads.stack.material import Material
 from tests.benchmarks.bench_grid import (
     BATCH,
     FEATURES,

@@ -19,8 +19,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from amber_heads.folds import Fold, make_folds  # noqa: E402
-from amber_heads.groups import group_by  # noqa: E402
 from amber_heads.leakage import measure_leakage  # noqa: E402
+from amber_heads.policies.groups import group_by  # noqa: E402
 
 
 def made_columns(size: int) -> dict[str, np.ndarray]:

@@ -27,8 +27,8 @@ from amber_cache.store import (
     votes_table,
     write_cache,
 )
+from amber_heads.configuration.settings import FitConfig
 from amber_heads.experiment import run_experiment
-from amber_heads.settings import FitConfig
 
 LABELS = ("neutral", "happy", "angry", "sad")
 NUM, FEATURES = 4_420, 768

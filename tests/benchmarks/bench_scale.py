@@ -26,11 +26,11 @@ def measure(utterances: int, runs: int, stack: int, features: int) -> None:
     import numpy as np
     import torch
 
+    from amber_heads.configuration.settings import FitConfig, complete, expand
     from amber_heads.data import Dataset
     from amber_heads.folds import Fold
     from amber_heads.grid import make_table, stack_bytes, train_table
-    from amber_heads.material import Material
-    from amber_heads.settings import FitConfig, complete, expand
+    from amber_heads.stack.material import Material
 
     random = np.random.default_rng(0)
     votes = random.multinomial(3, [0.25] * 4, size=utterances).astype(float)

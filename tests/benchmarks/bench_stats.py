@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 
 from amber_heads.metrics import HEADLINE
-from amber_heads.noise import noise_floor, one_rater_reference
+from amber_heads.statistics.noise import noise_floor, one_rater_reference
 from amber_heads.stats import paired_differences
 
 

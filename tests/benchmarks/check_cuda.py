@@ -24,8 +24,8 @@ from amber_cache.config import ExtractConfig
 from amber_cache.encoders import Encoder, load_encoder
 from amber_cache.extract import extract
 from amber_cache.pooling import masked_mean
+from amber_heads.configuration.settings import FitConfig
 from amber_heads.experiment import run_experiment
-from amber_heads.settings import FitConfig
 from tests.benchmarks.base_models import WORDS, save_base_models
 from tests.tiny_models import relative_error, speech_like
 

@@ -24,7 +24,7 @@ SEEDS = 3
 def main() -> None:
     """Print a line for each input."""
     sys.path.insert(0, str(ROOT))
-    from amber_heads import featurizer
+    from amber_heads.stack import featurizer
 
     torch.set_num_threads(1)
     counts, layers = made()
@@ -64,15 +64,15 @@ def told(
     name: str, counts: np.ndarray, inputs: np.ndarray, layers: Mapping[str, tuple[str, ...]]
 ) -> None:
     """Train on some inputs, and print js on test over seeds and the greatest layer's weight."""
+    from amber_heads.configuration.options import FitConfig
+    from amber_heads.configuration.settings import expand
     from amber_heads.data import Dataset
     from amber_heads.engine import train_stack
-    from amber_heads.featurizer import SCALE
     from amber_heads.folds import Fold
-    from amber_heads.material import Material
     from amber_heads.metrics import evaluate
-    from amber_heads.options import FitConfig
-    from amber_heads.runs import Run
-    from amber_heads.settings import expand
+    from amber_heads.stack.featurizer import SCALE
+    from amber_heads.stack.material import Material
+    from amber_heads.stack.runs import Run
 
     dataset = Dataset(
         corpus="made",

@@ -19,14 +19,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 
-from amber_heads.evidence import read_evidence
 from amber_heads.floors import FLOORS
-from amber_heads.rendering import Table
+from amber_heads.reading.evidence import read_evidence
 from amber_heads.reporting.ambiguity_levels import levels_of_entropy
 from amber_heads.reporting.choices import choose
 from amber_heads.reporting.plots import plot_levels
 from amber_heads.results import read_json
 from amber_heads.tables import tables_of, to_rich
+from amber_heads.tabular.rendering import Table
 
 #: What of a comparison's table a picture has room for: no ensembles, the columns that matter most.
 _SYSTEMS = ("system", "head", "JS ↓", "BC ↑", "R2 ↑", "F1 ↑", "ACC ↑")

@@ -22,8 +22,8 @@ from amber_cache.store import (
     votes_table,
     write_cache,
 )
-from amber_heads.export_onnx import export_onnx
-from amber_heads.loaded import load_run
+from amber_heads.exports.onnx_file import export_onnx
+from amber_heads.using.loaded import load_run
 from tests.commands import amber
 from tests.small_caches import utterances
 

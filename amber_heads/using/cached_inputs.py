@@ -1,0 +1,106 @@
+"""A cache's entries in the place of those that a run was trained on: one, or several layers.
+
+They were made by the same encoder, or are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from amber_cache.errors import CacheError, ConfigError
+from amber_cache.store import DONE, Cache, Embedding
+from amber_heads.policies.layers import layer_groups, layers_of, parse_name
+from amber_heads.using.loaded import InputEntry
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """What is read of a modality, by utterance.
+
+    Attributes:
+        vectors: NaN where there is none; layers one behind the other.
+        error: (N,) str, why a row failed.
+    """
+
+    modality: str
+    vectors: Float[np.ndarray, "utterance _"]
+    status: UInt8[np.ndarray, " utterance"]
+    error: np.ndarray
+
+
+def in_place_of(cache: Cache, entry: InputEntry, name: str | None) -> InPlace:
+    """What a cache holds in the place of what a run reads.
+
+    Args:
+        name: The entry's in this cache, of any of its layers where several are summed; None: as in
+            the run's own cache, else the only one.
+
+    Raises:
+        EncoderError: It was made by another encoder; what differs is named.
+        CacheError: There is no such entry, or the cache is damaged.
+        ConfigError: Layers that the run sums are not there.
+    """
+    if entry.layers:
+        return _layers_in_place(cache, entry, name)
+    is_there = name is None and entry.entry in cache.encoders(entry.modality)
+    found = cache.embeddings(entry.modality, entry.entry if is_there else name)
+    _refuse_other(cache, entry, entry.attrs, found)
+    return InPlace(entry.modality, np.asarray(found.vectors), found.status, found.error)
+
+
+def _layers_in_place(cache: Cache, entry: InputEntry, name: str | None) -> InPlace:
+    """All layers side by side; a row that lacks one has none."""
+    names = _names_of_layers(cache, entry, name)
+    vectors = np.empty((len(cache.utterances), *entry.shape), dtype=np.float32)
+    status = np.full(len(vectors), DONE, dtype=np.uint8)
+    error = np.full(len(vectors), "", dtype=object)
+    for number, one in enumerate(names):
+        found = cache.embeddings(entry.modality, one)
+        # Which layer it is was held against its name, and an entry may not say it.
+        _refuse_other(cache, entry, {**entry.attrs, "layer": found.attrs.get("layer")}, found)
+        vectors[:, number] = found.vectors
+        bad = found.status != DONE
+        status[bad], error[bad] = found.status[bad], found.error[bad]
+    vectors[status != DONE] = np.nan
+    return InPlace(entry.modality, vectors.reshape(len(vectors), entry.width), status, error)
+
+
+def _names_of_layers(cache: Cache, entry: InputEntry, name: str | None) -> tuple[str, ...]:
+    """The entries that are the run's layers, in its order.
+
+    Raises:
+        ConfigError: One is not there, or several encoders have them.
+    """
+    there = cache.encoders(entry.modality)
+    if name is None and set(entry.layers) <= set(there):
+        return entry.layers
+    groups = layer_groups(there)
+    if name is None and entry.entry not in groups and len(groups) == 1:
+        (group,) = groups.values()
+    else:
+        group = layers_of(cache, entry.modality, entry.entry if name is None else name)
+    by_number = {parse_name(one).layer: one for one in group}
+    if missing := [str(one) for one in entry.layer_numbers if one not in by_number]:
+        raise ConfigError(
+            f"{cache.path}: {entry.modality} has {', '.join(group)}, and the run also weighs layer "
+            f"{', '.join(missing)}; `amber extract --layer` makes it"
+        )
+    return tuple(by_number[one] for one in entry.layer_numbers)
+
+
+def _refuse_other(
+    cache: Cache, entry: InputEntry, attrs: Mapping[str, Any], found: Embedding
+) -> None:
+    from amber_cache import embed
+
+    embed.refuse_other_encoder(entry.modality, attrs, found.attrs)
+    if found.vectors.shape[1] != entry.dimension:
+        raise CacheError(
+            f"{cache.path}: {entry.modality}/{found.name} has {found.vectors.shape[1]} features, "
+            f"and the run was trained on {entry.dimension}"
+        )
