@@ -19,8 +19,9 @@ demo: $(STAMP)
 	$(BIN)/amber demo
 
 # One thread a worker: tiny tensors gain nothing from more, and two busy pools stall each other.
+# Bytecode is kept even where the environment says not to: dozens of processes import torch.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: EXTRAS = dev
 lint: $(STAMP)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
-from tests.commands import amber
+from tests.commands import amber, run_folders
 
 # The same examples every time, and no deadline: a busy machine is no reason to fail.
 hypothesis.settings.register_profile("amber", deadline=None, derandomize=True, database=None)
@@ -22,13 +24,30 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+def once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:
+    """A folder for all workers, filled by the one that asks for it first."""
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # each worker has a folder of its own in it
+    folder, filled = root / f"once-{name}", root / f"once-{name}.filled"
+    with FileLock(root / f"once-{name}.lock"):
+        if not filled.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed in the middle
+            folder.mkdir()
+            fill(folder)
+            filled.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def demo_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo corpus's cache; not to be changed by a test."""
-    folder = tmp_path_factory.mktemp("demo")
-    finished = amber("extract", "--quiet", cwd=folder)
-    assert finished.status == 0, finished.err
-    return folder / "data" / "cache.h5"
+
+    def fill(folder: Path) -> None:
+        finished = amber("extract", "--quiet", cwd=folder)
+        assert finished.status == 0, finished.err
+
+    return once(tmp_path_factory, "demo", fill) / "data" / "cache.h5"
 
 
 @pytest.fixture
@@ -47,11 +66,12 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.small_runs import small_run
     from tests.spoken_corpus import BUILTIN, extract_corpus, write_corpus
 
-    place = tmp_path_factory.mktemp("spoken")
-    extract_corpus(write_corpus(place / "corpus"), place / "cache.h5", *BUILTIN)
-    small_run(place / "cache.h5", place / "js", "--loss", "js")
-    small_run(place / "cache.h5", place / "amber2")
-    return place
+    def fill(place: Path) -> None:
+        extract_corpus(write_corpus(place / "corpus"), place / "cache.h5", *BUILTIN)
+        small_run(place / "cache.h5", place / "js", "--loss", "js")
+        small_run(place / "cache.h5", place / "amber2")
+
+    return once(tmp_path_factory, "spoken", fill)
 
 
 @pytest.fixture(scope="session")
@@ -59,14 +79,15 @@ def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report, transcripts included, of a corpus whose every word is an attack; read only."""
     from tests.hostile import hostile_cache, hostile_run
 
-    folder = tmp_path_factory.mktemp("hostile")
-    hostile_run(folder / "run")
-    hostile_cache(folder / "cache.h5")
-    finished = amber(
-        "report", "run", "--out", "report", "--with-text", "--cache", "cache.h5", cwd=folder
-    )
-    assert finished.status == 0, finished.err
-    return folder / "report"
+    def fill(folder: Path) -> None:
+        hostile_run(folder / "run")
+        hostile_cache(folder / "cache.h5")
+        finished = amber(
+            "report", "run", "--out", "report", "--with-text", "--cache", "cache.h5", cwd=folder
+        )
+        assert finished.status == 0, finished.err
+
+    return once(tmp_path_factory, "hostile", fill) / "report"
 
 
 @pytest.fixture(scope="session")
@@ -80,4 +101,4 @@ def trained_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for command in (("fit", "--loss", "cb-ce"), ("grid", "--grid", "kappa=2,4")):
         finished = amber(*command, *few, cwd=folder)
         assert finished.status == 0, finished.err
-    return sorted(one for one in (folder / "runs").iterdir() if one.name != ".trained")
+    return run_folders(folder)

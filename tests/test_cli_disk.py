@@ -173,8 +173,10 @@ def test_another_scripts_cache_keeps_its_vectors(manifest: Path) -> None:
     assert len(vectors(content)) == 3
 
 
+# No bytecode is written, which Python would leave cut off for others.
 FILL_THE_DISK = """
 import resource, sys
+sys.dont_write_bytecode = True
 import amber_cache.extract, cli
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 cli.main(sys.argv[1:])

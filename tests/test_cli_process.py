@@ -17,8 +17,12 @@ from tests.small_caches import small_cache
 
 FAST = ("fit", "--epochs", "1", "--hidden", "64", "--seeds", "1", "--quiet")
 
-#: Lets no file grow beyond 100 kB.
-LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
+#: Lets no file grow beyond 100 kB; writes no bytecode, which Python would leave cut off for others.
+LIMITED = """
+import resource, sys
+sys.dont_write_bytecode = True
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+"""
 
 #: Tells every epoch, and hears Ctrl-C also where the tests run in the background.
 TELLING = """

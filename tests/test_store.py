@@ -693,8 +693,10 @@ def test_an_interrupted_write_leaves_the_cache_as_it_was(
     assert list(path.parent.iterdir()) == [path]
 
 
+# No bytecode is written, which Python would leave cut off for others.
 FILL_THE_DISK = """
 import resource, signal, sys
+sys.dont_write_bytecode = True
 from amber_cache import store
 from amber_cache.errors import CacheError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -207,8 +207,13 @@ def nothing() -> None:
 
 
 def limit(size: int) -> Callable[[], None]:
-    """No file may grow beyond a size."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    """No file may grow beyond a size; nor is bytecode written, which Python would leave cut off."""
+
+    def prepare() -> None:
+        sys.dont_write_bytecode = True
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    return prepare
 
 
 def end_once(place: Place, how: str, dice: random.Random) -> int:
