@@ -37,8 +37,8 @@ def test_every_option_that_is_named_is_one_of_some_command() -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
     sources = [
         ROOT / "cli.py",
-        *(ROOT / "amber_cache").glob("*.py"),
-        *ROOT.glob("amber_heads/*.py"),
+        *(ROOT / "amber_cache").rglob("*.py"),
+        *(ROOT / "amber_heads").rglob("*.py"),
     ]
     code = "\n".join(one.read_text("utf-8") for one in sources)
     known = {
