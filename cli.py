@@ -51,7 +51,7 @@ from amber_heads.settings import (
     OverviewConfig,
     TrainingConfig,
 )
-from amber_heads.use_options import EvalConfig, PredictConfig
+from amber_heads.use_options import EvalConfig, PredictConfig, for_places
 
 DEMO_CACHE = ExtractConfig().cache
 
@@ -475,7 +475,8 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Tell what a trained run makes of recordings, texts or a cache."""
-    config, _ = _resolved(PredictConfig, given)
+    config, origins = _resolved(PredictConfig, given)
+    config = for_places(config, origins, files)
     _refuse_several({"--csv": csv, "--jsonl": jsonl, "--json": json})
     from amber_heads.predict import draw_forecast, run_predict, write_forecast
 

@@ -37,10 +37,8 @@ from amber_heads.new_material import (
 from amber_heads.options import FUSION
 from amber_heads.own_folds import own_data, used_ids
 from amber_heads.results import without_nan
-from amber_heads.use_options import PredictConfig
+from amber_heads.use_options import CACHE_SUFFIXES, PredictConfig
 from amber_heads.windows import checked_window
-
-_CACHE_SUFFIXES = (".h5", ".hdf5")
 
 
 def run_predict(
@@ -71,7 +69,7 @@ def run_predict(
     encoders = parse_encoders(
         config.encoder, audio=config.audio_encoder, text=config.text_encoder, run=run
     )
-    caches = [one for one in places if one.suffix.lower() in _CACHE_SUFFIXES]
+    caches = [one for one in places if one.suffix.lower() in CACHE_SUFFIXES]
     if not caches:
         with ExitStack() as stack:
             kept = out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
