@@ -49,7 +49,7 @@ try:
         OverviewConfig,
         TrainingConfig,
     )
-    from amber_heads.configuration.use_options import EvalConfig, PredictConfig
+    from amber_heads.configuration.use_options import EvalConfig, PredictConfig, for_places
     from amber_heads.printing import (
         outcomes_as_json,
         print_forecast,
@@ -481,7 +481,8 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Tell what a trained run makes of recordings, texts or a cache."""
-    config, _ = _resolved(PredictConfig, given)
+    config, origins = _resolved(PredictConfig, given)
+    config = for_places(config, origins, files)
     _refuse_several({"--csv": csv, "--jsonl": jsonl, "--json": json})
     from amber_heads.predict import draw_forecast, run_predict, write_forecast
 

@@ -15,25 +15,32 @@ import only those above them:
     parquet     Parquet files, if pyarrow is there
     corpora     one reader a file: demo, manifest, iemocap, msp_podcast, crema_d, audformat
     pooling     frames -> one vector
+    entry_names what an entry's name tells of its input
     encoders    waveforms or texts -> frames and a mask
+    asr_models  which speech-recognition model a name means
     batching    which utterances share a batch
     store       the cache: `open_cache`, `write_cache`, `verify_cache`
     mount       whether the corpus is still there
     sources     what there is to encode, looked at but not decoded
+    transcripts what was heard, on a corpus's rows
+    transcribe  what was said, by a speech-recognition model
     former      what a cache already has of it
     memory      a batch that does not fit, in pieces
     encoding    decode ahead, encode, pool
+    heard       what a job has transcribed so far
     parts       what of a job workers do, on the disk
     backends    who they are: joblib's backends
     running     encode what a job lacks, here
-    worker      or in a worker
-    sharing     parts cut, followed and taken in
+    hearing     transcribe what it lacks, before that
+    worker      or both in a worker
+    sharing     workers called, followed and taken in
+    cutting     what they are given
+    finish      what a command leaves
     extract     all of it together
     feature_files  files of features, one function a format
     features    read, checked, joined to utterances by id
     importing   features in place of encoders
     recordings  files, folders and manifests without votes -> utterances
-    transcribe  what was said, by a speech-recognition model
     same_encoder    an entry's encoder, known again
     embed       by an entry's own encoder, new material -> vectors: stage two's door to the encoders
     pseudonyms  names that stand in for names, in their order

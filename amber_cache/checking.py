@@ -55,7 +55,7 @@ def check_job(
         return checks
     with threads(job.plan.threads):
         for group in grouped(loaded, job.journals):
-            inputs = found.sources[group.entries[0].modality]
+            inputs = found.sources[group.input]
             rows = _drawn(_done(group.journals), number)
             try:
                 errors = _all_errors(group, rows, inputs, stop)

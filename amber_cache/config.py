@@ -70,6 +70,10 @@ class ExtractConfig:
     ] = ()
     audio_encoder: Annotated[str | None, "short for --encoder audio=NAME"] = None
     text_encoder: Annotated[str | None, "short for --encoder text=NAME"] = None
+    transcribe: Annotated[
+        str | None,
+        "a speech-recognition model (a folder or a hub id): text encoders get its transcripts too",
+    ] = None
     layer: Annotated[
         Layers, "which layer's output: -1 the last, 0 the input embedding; a list 0,6,12, or all"
     ] = (Layer(-1),)

@@ -27,7 +27,12 @@ from amber_cache.loading import LoadedEntry, load_entries, require_cuda
 from amber_cache.progress import Progress, no_progress
 from amber_cache.recordings import find_recordings
 from amber_cache.records import Hertz, Seconds, Utterance
-from amber_cache.same_encoder import refuse_other_encoder, refuse_other_layers, wanted_again
+from amber_cache.same_encoder import (
+    refuse_other_encoder,
+    refuse_other_layers,
+    refuse_other_transcriber,
+    wanted_again,
+)
 from amber_cache.store import DONE, open_cache
 from amber_cache.transcribe import transcribe_utterances
 from amber_cache.wanted import Wanted
@@ -40,6 +45,7 @@ __all__ = [
     "load_embedder",
     "recording_duration_s",
     "refuse_other_encoder",
+    "refuse_other_transcriber",
     "transcribe_utterances",
 ]
 

@@ -85,6 +85,21 @@ def plan_rows(
         budget //= 2
 
 
+def plan_unheard(
+    rows: Sequence[int], inputs: Inputs, *, device: str
+) -> tuple[int, tuple[tuple[int, ...], ...]]:
+    """As `plan_rows`, for texts that are not known yet: nothing is probed.
+
+    The batches are the same whichever encoder gets them, so that a shard of the transcripts is one
+    of every entry that is made of them.
+    """
+    lengths = {row: source.length for row in rows if isinstance(source := inputs[row], Source)}
+    order = list(lengths)
+    budget = TEXT_BUDGET[device.split(":")[0]]
+    budget, plan = plan_with_little_padding(list(lengths.values()), budget=budget)
+    return budget, tuple(tuple(order[i] for i in batch) for batch in plan)
+
+
 def encoded_batches(
     batches: Mapping[int, Sequence[int]],
     inputs: Inputs,

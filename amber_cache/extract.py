@@ -1,24 +1,24 @@
 """Stage one: corpus -> encoder -> pool -> store.
 
-The command is made of entries, one an encoder. An entry's rows that the cache already holds for the
-same input are taken over; the others are planned once, encoded in batches of like length and kept
-in a job beside the cache, batch by batch; when all are there, the cache is put together and takes
-its place in one step. However the process ends, the same command goes on where it was. What fails
-is a row with its reason, never a vector. Whatever can be refused is refused before the first
+The command is made of entries, one an encoder and its input: the corpus's own audio or text, or
+what a speech-recognition model transcribes first. An entry's rows that the cache already holds for
+the same input are taken over; the others are planned once, encoded in batches of like length and
+kept in a job beside the cache, batch by batch; when all are there, the cache is put together and
+takes its place in one step. However the process ends, the same command goes on where it was. What
+fails is a row with its reason, never a vector. Whatever can be refused is refused before the first
 utterance is encoded, and where nothing is to be done, no encoder is loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
 from amber_cache.backends import Workers
-from amber_cache.completion import completed, with_failures
 from amber_cache.config import ExtractConfig
 from amber_cache.errors import ConfigError, InterruptError
-from amber_cache.former import is_same
+from amber_cache.finish import entries_of, finish
 from amber_cache.interrupt import Stop, Stopped, stop_signals
 from amber_cache.job import Job
 from amber_cache.loading import LoadedEntry, chosen_device, load_entries
@@ -33,17 +33,10 @@ from amber_cache.planning import (
     took_its_place,
 )
 from amber_cache.progress import Progress, no_progress
-from amber_cache.provenance import Check, described
-from amber_cache.report import (
-    ExtractReport,
-    checked_note,
-    make_report,
-    pending_notes,
-    summed_notes,
-)
-from amber_cache.store import DONE, Entry
+from amber_cache.report import ExtractReport
 from amber_cache.task import Task, look, require_unchanged
-from amber_cache.wanted import Wanted, builtin_notes
+from amber_cache.transcribe import Transcriber
+from amber_cache.wanted import Wanted
 
 __all__ = ["ExtractReport", "extract"]
 
@@ -98,10 +91,7 @@ def _extract(
     given: Sequence[LoadedEntry],
 ) -> ExtractReport:
     device, shard = chosen_device(config), parse_shard(config.shard)
-    if config.check < 0:
-        raise ConfigError(f"--check {config.check}: must be 0 or more")
-    if config.decoders is not None and config.decoders < 1:
-        raise ConfigError(f"--decoders {config.decoders}: must be at least 1")
+    _refuse_numbers(config)
     if job.stands():
         job.lock()
         if not overwrite:  # else it is cleared away when the new one begins
@@ -113,29 +103,59 @@ def _extract(
         refuse_other_job(job, task)
     elif task.shard and task.former:
         refuse_other_shard(task)
-        return _finish(task, job, stop, [], {}, is_settled=True)
+        return finish(task, job, stop, [], {}, is_settled=True)
     elif not task.needs_encoders():
-        return _finish(task, job, stop, _unchecked(config), {})
+        return finish(task, job, stop, _unchecked(config), {})
+    return _done(task, job, stop, progress, crew=crew, given=given)
+
+
+def _done(
+    task: Task,
+    job: Job,
+    stop: Stop,
+    progress: Progress,
+    *,
+    crew: Workers | None,
+    given: Sequence[LoadedEntry],
+) -> ExtractReport:
+    """Load what is needed, do what the job lacks, finish."""
     with stop.patient():  # libraries take ill to being interrupted in their first imports
         import amber_cache.checking as checking
+        import amber_cache.hearing as hearing
         import amber_cache.running as running
 
         if crew:
-            import amber_cache.sharing as sharing
+            import amber_cache.cutting as cutting
     stop.check()
-    loaded = _at_hand(given, task.wanted, device=_device(job, task)) or load_entries(
-        task.wanted, device=_device(job, task), stop=stop.check
+    device = _device(job, task)
+    loaded = _at_hand(given, task.wanted, device=device) or load_entries(
+        task.wanted, device=device, stop=stop.check
     )
-    stop.check()
-    notes = _begin(task, job, loaded, num_sharing=crew.share if crew else 1)
-    job.reserve(task.content(job.plan), _entries(task, job, {}))
-    how: dict[str, Any] = {"stop": stop, "progress": progress, "decoders": config.decoders}
+    transcriber = _transcriber(job, task, stop, device)
+    num_sharing = crew.share if crew else 1
+    notes = _begin(task, job, loaded, transcriber=transcriber, num_sharing=num_sharing)
+    job.reserve(task.content(job.plan), entries_of(task, job, {}))
+    told: dict[str, Any] = {"stop": stop, "progress": progress}
+    how = {**told, "decoders": task.config.decoders}
     if crew is None:
-        running.run_job(job, loaded, task.found, **how)
+        hearing.hear_job(job, transcriber, task.found, **told)
+        del transcriber  # the encoders can have its memory
+        found = hearing.with_heard(task.found, job)
+        running.run_job(job, loaded, found, **how)
     else:
-        notes += sharing.run_shared(job, loaded, task.found, workers=crew, **how)
-    checks = checking.check_job(job, loaded, task.found, number=config.check, stop=stop)
-    return _finish(task, job, stop, notes, checks)
+        del transcriber  # each worker loads its own
+        notes += cutting.hear_shared(job, task, workers=crew, **told)
+        found = hearing.with_heard(task.found, job)
+        notes += cutting.run_shared(job, loaded, found, workers=crew, **how)
+    checks = checking.check_job(job, loaded, found, number=task.config.check, stop=stop)
+    return finish(task, job, stop, notes, checks)
+
+
+def _refuse_numbers(config: ExtractConfig) -> None:
+    if config.check < 0:
+        raise ConfigError(f"--check {config.check}: must be 0 or more")
+    if config.decoders is not None and config.decoders < 1:
+        raise ConfigError(f"--decoders {config.decoders}: must be at least 1")
 
 
 def _unchecked(config: ExtractConfig) -> list[str]:
@@ -149,6 +169,18 @@ def _device(job: Job, task: Task) -> str:
     return task.device if job.plan is None else job.plan.device
 
 
+def _transcriber(job: Job, task: Task, stop: Stop, device: str) -> Transcriber | None:
+    """What transcribes, loaded where something is to be; refused before anything is encoded."""
+    stop.check()
+    missing = task.rows_to_hear if job.heard is None else job.heard.missing
+    if task.asr is None or not missing:
+        return None
+    with stop.patient():
+        transcriber = Transcriber(task.asr, device=device)
+    stop.check()
+    return transcriber
+
+
 def _at_hand(
     given: Sequence[LoadedEntry], wanted: Sequence[Wanted], *, device: str
 ) -> list[LoadedEntry]:
@@ -157,83 +189,21 @@ def _at_hand(
     return list(given) if same and all(one.encoder.device == device for one in given) else []
 
 
-def _begin(task: Task, job: Job, loaded: list[LoadedEntry], *, num_sharing: int) -> list[str]:
+def _begin(
+    task: Task,
+    job: Job,
+    loaded: list[LoadedEntry],
+    *,
+    transcriber: Transcriber | None,
+    num_sharing: int,
+) -> list[str]:
     """Make sure of a plan that fits; what to tell of it."""
     refuse_other_entries(task, loaded)
     if job.plan is not None:
-        return [*resumed_notes(job.plan, task), *refuse_other_encoders(job, loaded)]
+        others = refuse_other_encoders(job, loaded, transcriber)
+        return [*resumed_notes(job.plan, task), *others]
     job.lock()
     require_unchanged(task)
     job.clear()
-    job.begin(make_plan(task, loaded, num_sharing=num_sharing))
+    job.begin(make_plan(task, loaded, transcriber=transcriber, num_sharing=num_sharing))
     return []
-
-
-def _entries(task: Task, job: Job, checks: Mapping[tuple[str, str], Check]) -> tuple[Entry, ...]:
-    """All entries of the cache to be, as far as they are there."""
-    entries = dict(task.carried)
-    if job.plan is None:
-        for one in task.wanted:
-            entries[one.key] = with_failures(entries[one.key], task.found.sources[one.modality])
-    else:
-        for plan, journal in zip(job.plan.entries, job.journals, strict=True):
-            inputs, carried = task.found.sources[plan.modality], task.carried.get(plan.key)
-            entry = completed(plan, carried=carried, journal=journal, inputs=inputs)
-            entries[plan.key] = entry
-    for one in task.wanted:
-        entries[one.key] = described(
-            entries[one.key],
-            task.found.table,
-            inputs=task.inputs[one.modality],
-            check=checks.get(one.key, Check()),
-            former=task.carried.get(one.key),
-        )
-    return tuple(entries.values())
-
-
-def _finish(
-    task: Task,
-    job: Job,
-    stop: Stop,
-    notes: list[str],
-    checks: Mapping[tuple[str, str], Check],
-    *,
-    is_settled: bool = False,
-) -> ExtractReport:
-    """Put the cache together if it is another than the one that is there."""
-    entries = tuple(task.carried.values()) if is_settled else _entries(task, job, checks)
-    content, former = task.content(job.plan), task.former
-    is_written = not is_settled and (
-        former is None or not is_same((former.content, former.entries), (content, entries))
-    )
-    encoded = {"/".join(one.key): 0 for one in task.wanted}
-    told_of = {}
-    for plan, journal in zip(job.plan.entries if job.plan else (), job.journals, strict=True):
-        encoded["/".join(plan.key)] = int((journal.status == DONE).sum())
-        told_of[plan.key] = journal.notes
-        if plan.key in checks and plan.attrs["weights_sha256"]:
-            notes.append(checked_note(plan.key, checks[plan.key]))
-    notes += summed_notes(told_of, task.found.table.id)
-    if is_written:
-        job.lock()
-        require_unchanged(task)
-        job.assemble(content, entries)
-    with stop.patient():
-        job.discard()
-    told = [
-        *task.corpus.warnings,
-        *task.found.notes,
-        *builtin_notes(task.config, task.names, task.device),
-        *notes,
-        *pending_notes(entries, is_shard=task.shard is not None),
-    ]
-    keys = [one.key for one in task.wanted]
-    return make_report(
-        task.config.cache,
-        task.corpus,
-        [entry for entry in entries if entry.key in keys],
-        encoded=encoded,
-        checked=checks,
-        notes=told,
-        written=is_written,
-    )

@@ -7,15 +7,16 @@ block by block.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
 
+from amber_cache.entry_names import input_of
 from amber_cache.errors import CacheError
 from amber_cache.records import Corpus
 from amber_cache.store import (
@@ -25,23 +26,14 @@ from amber_cache.store import (
     CacheContent,
     Embedding,
     Entry,
+    Transcripts,
     UtteranceTable,
     make_embedding,
     open_cache,
     text_array,
 )
 from amber_cache.store_stream import moved
-
-# What must agree before rows of a stored entry may stand beside new ones.
-_SETTINGS = (
-    "encoder",
-    "revision",
-    "weights_sha256",
-    "layer",
-    "pooling",
-    "precision",
-    "sampling_rate_hz",
-)
+from amber_cache.transcripts import moved_transcripts
 
 # The columns that tell whether an utterance's input is still what a stored row was made from. The
 # first is never empty for a done row, but in a cache that another script wrote and left it out.
@@ -117,6 +109,15 @@ def moved_over(former: Former, table: UtteranceTable) -> dict[tuple[str, str], E
     return {entry.key: moved(entry, _old_rows(entry, old, table)) for entry in former.entries}
 
 
+def transcripts_moved_over(former: CacheContent, table: UtteranceTable) -> dict[str, Transcripts]:
+    """The former transcripts on the rows of the new table, PENDING where the audio has changed."""
+    old, columns = former.utterances, _INPUT_COLUMNS["audio"]
+    return {
+        one.name: moved_transcripts(one, _rows_of(one.status, columns, old, table))
+        for one in former.transcripts
+    }
+
+
 def _refuse_other_corpus(path: Path, content: CacheContent, corpus: Corpus) -> None:
     gone = sorted(set(content.utterances.id) - {one.id for one in corpus.utterances})
     if content.corpus != corpus.name or gone:
@@ -137,21 +138,6 @@ def taken_over(former: CacheContent, table: UtteranceTable) -> dict[tuple[str, s
         (entry.modality, entry.name): _moved(entry, former.utterances, table)
         for entry in former.embeddings
     }
-
-
-def refuse_other_settings(path: Path, entry: Embedding | Entry, attrs: Mapping[str, Any]) -> None:
-    """Refuse to put rows into an entry that was made otherwise.
-
-    Raises:
-        CacheError: As said, with both values.
-    """
-    for name in _SETTINGS:
-        if name in entry.attrs and entry.attrs[name] != attrs[name]:
-            raise CacheError(
-                f"--cache {path}: its {entry.modality}/{entry.name} was made with {name} "
-                f"{entry.attrs[name]!r}, and this would be {attrs[name]!r}; name another file "
-                "with --cache"
-            )
 
 
 def is_same(former: object, new: object) -> bool:
@@ -200,21 +186,32 @@ def _old_rows(
     entry: Embedding | Entry, old: UtteranceTable, new: UtteranceTable
 ) -> Int64[np.ndarray, " utterance"]:
     """The former row of each new one; -1 where there is none with the same input."""
+    is_heard = input_of(entry.modality, entry.name) != entry.modality
+    columns = _INPUT_COLUMNS.get("audio" if is_heard else entry.modality, ())
+    return _rows_of(entry.status, columns, old, new)
+
+
+def _rows_of(
+    status: UInt8[np.ndarray, " former"],
+    columns: tuple[str, ...],
+    old: UtteranceTable,
+    new: UtteranceTable,
+) -> Int64[np.ndarray, " utterance"]:
     old_row = {identifier: row for row, identifier in enumerate(old.id)}
     rows = np.full(len(new), -1, np.int64)
     for row, identifier in enumerate(new.id):
         before = old_row.get(identifier)
-        if before is not None and _has_same_input(entry, old, before, new, row):
+        if before is None:
+            continue
+        is_blind = bool(columns) and status[before] == DONE and not getattr(old, columns[0])[before]
+        if is_blind or _has_same_input(columns, old, before, new, row):
             rows[row] = before
     return rows
 
 
 def _has_same_input(
-    entry: Embedding | Entry, old: UtteranceTable, before: int, new: UtteranceTable, row: int
+    columns: tuple[str, ...], old: UtteranceTable, before: int, new: UtteranceTable, row: int
 ) -> bool:
-    columns = _INPUT_COLUMNS.get(entry.modality, ())
-    if columns and entry.status[before] == DONE and not getattr(old, columns[0])[before]:
-        return True
     return all(_equal(getattr(old, one)[before], getattr(new, one)[row]) for one in columns)
 
 

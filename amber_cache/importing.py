@@ -19,10 +19,16 @@ from amber_cache.config import ImportConfig, Origin
 from amber_cache.corpora import read_corpus
 from amber_cache.errors import CacheError, ConfigError
 from amber_cache.features import Features, joined, read_features, refuse_strangers, some_ids
-from amber_cache.former import former_content, is_same, refuse_other_settings, taken_over
+from amber_cache.former import (
+    former_content,
+    is_same,
+    taken_over,
+    transcripts_moved_over,
+)
 from amber_cache.progress import Progress, no_progress
 from amber_cache.records import Corpus
 from amber_cache.report import Failure
+from amber_cache.same_settings import refuse_other_settings
 from amber_cache.sources import survey
 from amber_cache.store import (
     DONE,
@@ -111,6 +117,7 @@ def import_features(
     former = former_content(config.cache, corpus)
     found = survey(corpus, None if former is None else former.utterances, progress)
     entries = {} if former is None else taken_over(former, found.table)
+    heard = {} if former is None else transcripts_moved_over(former, found.table)
     imported: dict[str, int] = {}
     used: list[Embedding] = []
     for modality, one in features.items():
@@ -127,6 +134,7 @@ def import_features(
         utterances=found.table,
         votes=votes_table(corpus.utterances),
         ratings=ratings_table(corpus.utterances),
+        transcripts=tuple(heard.values()),
         embeddings=tuple(entries.values()),
     )
     written = former is None or not is_same(former, content)

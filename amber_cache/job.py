@@ -4,6 +4,7 @@ cache.h5.job/lock             held while a command works on the cache
 cache.h5.job/plan.json        written once, whole or not at all
 cache.h5.job/0.f32, 0.log     the first entry's journal, and so on
 cache.h5.job/0.limits         where memory ran out, if it did
+cache.h5.job/heard.log        what is transcribed, where something is to be
 cache.h5.job/part-*           what workers do; taken in, and away, when they end
 cache.h5.job/assembled.part   room for the cache that comes out
 """
@@ -17,9 +18,10 @@ from pathlib import Path
 
 from amber_cache.assembly import assemble, needed_bytes, reserve
 from amber_cache.errors import CacheError
+from amber_cache.heard import Heard
 from amber_cache.journal import Journal
 from amber_cache.lock import Lock, take_lock
-from amber_cache.parts import part_folders, take_in
+from amber_cache.parts import part_folders, take_in, take_in_heard
 from amber_cache.plan import Plan, read_plan
 from amber_cache.store_stream import Entry
 from amber_cache.store_tables import CacheContent
@@ -34,6 +36,7 @@ class Job:
         folder: Where the job is kept.
         plan: None until there is one.
         journals: One for each entry of the plan.
+        heard: What is transcribed; None where nothing is to be.
     """
 
     def __init__(self, cache: Path) -> None:
@@ -42,13 +45,19 @@ class Job:
         self.folder = self.target.with_name(self.target.name + ".job")
         self.plan: Plan | None = None
         self.journals: tuple[Journal, ...] = ()
+        self.heard: Heard | None = None
         self._lock: Lock | None = None
         self._made: list[Path] = []
 
     @property
     def num_recorded(self) -> int:
-        """Inputs whose outcome is safe on the disk."""
-        return sum(int((one.status > 0).sum()) for one in self.journals)
+        """Inputs whose outcome is safe on the disk, transcripts among them."""
+        return sum(int((one.status > 0).sum()) for one in self.journals) + self.num_heard
+
+    @property
+    def num_heard(self) -> int:
+        """Utterances that are transcribed, or could not be."""
+        return 0 if self.heard is None else len(self.heard.found)
 
     @property
     def num_planned(self) -> int:
@@ -60,9 +69,12 @@ class Job:
         """What is kept, for a line to the user; "" where there is nothing to keep."""
         if not self.num_recorded:
             return ""
+        heard = ""
+        if self.heard is not None:
+            heard = f"{self.num_heard} of {len(self.heard.rows)} utterances are transcribed and "
         return (
-            f"{self.num_recorded} of {self.num_planned} inputs are encoded and kept in "
-            f"{self.cache}.job"
+            f"{heard}{self.num_recorded - self.num_heard} of {self.num_planned} inputs are encoded "
+            f"and kept in {self.cache}.job"
         )
 
     def stands(self) -> bool:
@@ -133,6 +145,8 @@ class Job:
         try:
             for folder in part_folders(self.folder):
                 take_in(folder, self.plan, self.journals)
+                if self.heard is not None:
+                    take_in_heard(folder, self.heard)
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError as error:
             raise CacheError(disk_trouble(self.cache, 0, error, kept=self.kept)) from error
@@ -164,7 +178,7 @@ class Job:
     def clear(self) -> None:
         """Forget plan and journals."""
         self._close()
-        self.plan, self.journals = None, ()
+        self.plan, self.journals, self.heard = None, (), None
         # The plan first: without it, what is left is nothing to go on with.
         for name in ("plan.json", *(one for one in self._names() if one != "lock")):
             with suppress(FileNotFoundError):
@@ -205,9 +219,13 @@ class Job:
             Journal(self.folder / str(number), one.mine(plan.shard), width=one.width)
             for number, one in enumerate(plan.entries)
         )
+        if plan.hearing is not None:
+            self.heard = Heard(self.folder, plan.hearing.mine(plan.shard))
         try:
             for journal in self.journals:
                 journal.open()
+            if self.heard is not None:
+                self.heard.open()
         except OSError as error:
             size = sum(4 * len(one.rows) * one.width for one in self.journals)
             raise CacheError(disk_trouble(self.cache, size, error, kept=self.kept)) from error
@@ -215,6 +233,8 @@ class Job:
     def _close(self) -> None:
         for journal in self.journals:
             journal.close()
+        if self.heard is not None:
+            self.heard.close()
 
     def _names(self) -> list[str]:
         return sorted(os.listdir(self.folder)) if self.folder.is_dir() else []

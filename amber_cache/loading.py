@@ -15,9 +15,14 @@ from typing import Any
 from amber_cache.audio import RESAMPLER
 from amber_cache.config import ExtractConfig
 from amber_cache.encoders import names as known
-from amber_cache.encoders.hf_files import encoder_id, file_looks, local_checkpoint, sha256
+from amber_cache.encoders.hf_files import (
+    WEIGHT_FILES,
+    encoder_id,
+    file_looks,
+    local_checkpoint,
+    sha256,
+)
 from amber_cache.errors import ConfigError, EncoderError
-from amber_cache.plan import WEIGHT_FILES
 from amber_cache.wanted import Wanted
 
 
@@ -113,6 +118,8 @@ def is_unchanged(wanted: Wanted, attrs: Mapping[str, Any]) -> bool:
         "pooling": wanted.pooling,
         "precision": wanted.precision,
     }
+    if wanted.asr is not None:
+        must |= wanted.asr.entry_attrs
     if known.is_builtin(wanted.encoder):
         must["revision"] = known.BUILTIN_REVISIONS[wanted.encoder]
     elif (found := local_checkpoint(wanted.encoder)) is None:
@@ -137,6 +144,8 @@ def _attributes(one: LoadedEntry) -> dict[str, Any]:
         "sampling_rate_hz": info.sampling_rate_hz,
         "libraries": dict(info.libraries),
     }
+    if wanted.asr is not None:
+        attrs |= wanted.asr.entry_attrs
     if info.sampling_rate_hz:
         attrs["resampler"] = RESAMPLER
     if info.weights_sha256 and (found := local_checkpoint(wanted.encoder)):

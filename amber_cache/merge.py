@@ -23,8 +23,9 @@ from amber_cache.job import Job
 from amber_cache.provenance import merged_attrs
 from amber_cache.report import Failure, failures_of
 from amber_cache.safe_files import parse_json
-from amber_cache.store import PENDING, CacheContent, Entry, open_cache
-from amber_cache.task import PLAN_STAMP, SEEN_NS
+from amber_cache.stamps import PLAN_STAMP, SEEN_NS
+from amber_cache.store import PENDING, CacheContent, Entry, Transcripts, open_cache
+from amber_cache.transcripts import combined_transcripts
 
 #: What of a stamp can be shown; of the rest it is said that it differs.
 _SHOWN = ("settings", "device", "threads", "attributes")
@@ -35,7 +36,7 @@ class MergeReport:
     """What was put together.
 
     Attributes:
-        num_pending: Rows that belong to shards that were left out, by entry.
+        num_pending: Rows that belong to shards that were left out, by entry, and of transcripts.
         failures: Rows that failed, for other reasons than an empty text.
     """
 
@@ -110,7 +111,11 @@ def _merge(job: Job, parts: Sequence[_Part], *, partial: bool) -> MergeReport:
         num_parts=len(parts),
         num_utterances=len(ids),
         num_pending={
-            "/".join(entry.key): int(np.count_nonzero(entry.status == PENDING)) for entry in entries
+            name: int(np.count_nonzero(status == PENDING))
+            for name, status in (
+                *(("/".join(entry.key), entry.status) for entry in entries),
+                *((f"transcripts/{one.name}", one.status) for one in content.transcripts),
+            )
         },
         failures=failures_of(entries, ids),
     )
@@ -136,7 +141,9 @@ def _refuse_other_plans(parts: Sequence[_Part]) -> None:
                 f"{_difference(first.stamp, part.stamp)}; make it again as the first was made"
             )
         keys = [[entry.key for entry in one.entries] for one in (first, part)]
-        if not is_same(first.content, part.content) or keys[0] != keys[1]:
+        names = [[heard.name for heard in one.content.transcripts] for one in (first, part)]
+        tables = (replace(one.content, transcripts=()) for one in (first, part))
+        if not is_same(*tables) or keys[0] != keys[1] or names[0] != names[1]:
             raise CacheError(
                 f"{part.path}: its utterances, votes or entries are not those of {first.path}"
             )
@@ -186,4 +193,17 @@ def _combined(parts: Sequence[_Part], number: int) -> Entry:
 def _content(parts: Sequence[_Part]) -> CacheContent:
     stamp = {name: value for name, value in parts[0].stamp.items() if name != "shard"}
     seen: list[Any] = [one.content.attrs.get(SEEN_NS, 0) for one in parts]
-    return replace(parts[0].content, attrs={PLAN_STAMP: stamp, SEEN_NS: min(seen)})
+    first = parts[0].content
+    heard = tuple(_combined_transcripts(parts, i) for i in range(len(first.transcripts)))
+    return replace(first, transcripts=heard, attrs={PLAN_STAMP: stamp, SEEN_NS: min(seen)})
+
+
+def _combined_transcripts(parts: Sequence[_Part], number: int) -> Transcripts:
+    every = [part.content.transcripts[number] for part in parts]
+    try:
+        return combined_transcripts(every)
+    except ValueError as error:
+        identifier = parts[0].content.utterances.id[int(str(error))]
+        raise CacheError(
+            f"transcripts/{every[0].name}: two shards hold {identifier!r}, and not the same"
+        ) from None

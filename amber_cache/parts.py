@@ -4,6 +4,7 @@ part-RUN-0/part.json    the numbers of its batches, by entry
 part-RUN-0/go           there for as long as the command that made it wants the work
 part-RUN-0/lock         held by the worker
 part-RUN-0/0.f32, ...   the entries' journals
+part-RUN-0/heard.log    or, where it transcribes, what it has heard
 
 No worker writes where another does, so that a file system over a network is enough. What a worker
 has recorded is taken into the job's own journals, whoever finds it: parts may be cut anew, and into
@@ -17,6 +18,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from amber_cache.heard import Heard
 from amber_cache.journal import Journal
 from amber_cache.plan import EntryPlan, Plan
 from amber_cache.store_write import sync_folder
@@ -71,6 +73,22 @@ def take_in(folder: Path, plan: Plan, journals: Sequence[Journal]) -> None:
             journals[number].take_in(journal)
         finally:
             journal.close()
+
+
+def take_in_heard(folder: Path, heard: Heard) -> None:
+    """Record in a job's log what a part has heard, if it was to.
+
+    Raises:
+        OSError: The disk is full or gone.
+    """
+    other = Heard(folder, heard.rows)
+    if not other.path.exists():
+        return
+    try:
+        other.open()
+        heard.take_in(other)
+    finally:
+        other.close()
 
 
 def _batches(folder: Path) -> dict[int, list[int]]:

@@ -12,15 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
+from amber_cache.encoders.hf_files import WEIGHT_FILES
 from amber_cache.errors import CacheError
 from amber_cache.sources import KnownFile
 
 PLAN_FORMAT = "amber-job"
 PLAN_VERSION = 1
-
-#: The attribute of an entry that says how its weight files looked: they need not be read again
-#: as long as they look so. It differs from machine to machine.
-WEIGHT_FILES = "weight_files"
 
 #: A part of all batches: this one, of so many.
 Shard: TypeAlias = tuple[int, int]
@@ -51,8 +48,27 @@ class EntryPlan:
 
     def mine(self, shard: Shard | None) -> dict[int, tuple[int, ...]]:
         """Number -> rows of the batches that a shard does; of all of them without one."""
-        place, number = shard or (0, 1)
-        return {i: self.batches[i] for i in range(place, len(self.batches), number)}
+        return _mine(self.batches, shard)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HearingPlan:
+    """What is to be transcribed before its text is encoded.
+
+    Attributes:
+        name: The transcripts' in the cache.
+        attrs: Likewise.
+        batches: Rows of the utterance table, cut as those of the entries that are made of them, so
+            that a shard hears what it encodes.
+    """
+
+    name: str
+    attrs: Mapping[str, Any]
+    batches: tuple[tuple[int, ...], ...]
+
+    def mine(self, shard: Shard | None) -> tuple[int, ...]:
+        """The rows that a shard does; all of them without one."""
+        return tuple(row for rows in _mine(self.batches, shard).values() for row in rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +81,12 @@ class Plan:
         threads: Threads of a computation on the CPU.
         former: A digest of the cache that is added to; "" where there is none.
         ids: Of all utterances, in the table's order.
-        inputs: Modality -> a digest of each utterance's input.
+        inputs: By what is encoded, a digest of each utterance's input.
         files: The audio files as they were looked at.
         seen_ns: When that was.
         entries: By encoder.
         shard: The part of the plan that this job does; None for all of it.
+        hearing: What is transcribed first; None for nothing.
     """
 
     settings: Mapping[str, Any]
@@ -82,6 +99,7 @@ class Plan:
     shard: Shard | None = None
     files: Mapping[str, KnownFile] = field(default_factory=dict)
     seen_ns: int = 0
+    hearing: HearingPlan | None = None
 
     @property
     def parts(self) -> dict[str, str]:
@@ -89,10 +107,11 @@ class Plan:
         entries = {
             "/".join(one.key): _digest([one.width, one.budget, one.batches]) for one in self.entries
         }
-        attributes = {
-            "/".join(one.key): {k: v for k, v in one.attrs.items() if k != WEIGHT_FILES}
-            for one in self.entries
-        }
+        attributes = {"/".join(one.key): _everywhere(one.attrs) for one in self.entries}
+        if self.hearing is not None:
+            place = f"transcripts/{self.hearing.name}"
+            entries[place] = _digest(self.hearing.batches)
+            attributes[place] = _everywhere(self.hearing.attrs)
         return {
             "settings": settings_text(self.settings),
             "device": self.device,
@@ -138,6 +157,7 @@ def read_plan(text: str, *, place: str) -> Plan:
             "inputs": {name: tuple(one) for name, one in content["inputs"].items()},
             "files": {name: KnownFile(**one) for name, one in content["files"].items()},
             "shard": None if content["shard"] is None else tuple(content["shard"]),
+            "hearing": _read_hearing(content.get("hearing")),
         }
         return Plan(**content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -182,6 +202,22 @@ def corpus_difference(plan: Plan, ids: Sequence[str], inputs: Mapping[str, Seque
     }
     told = [f"{len(some)} {kind} (first {some[0]!r})" for kind, some in kinds.items() if some]
     return ", ".join(told)
+
+
+def _read_hearing(content: dict[str, Any] | None) -> HearingPlan | None:
+    if content is None:
+        return None
+    return HearingPlan(**{**content, "batches": tuple(map(tuple, content["batches"]))})
+
+
+def _mine(batches: Sequence[tuple[int, ...]], shard: Shard | None) -> dict[int, tuple[int, ...]]:
+    place, number = shard or (0, 1)
+    return {i: batches[i] for i in range(place, len(batches), number)}
+
+
+def _everywhere(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes without what differs from machine to machine."""
+    return {key: value for key, value in attrs.items() if key != WEIGHT_FILES}
 
 
 def _digest(content: object) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from amber_cache.completion import rows_to_encode
 from amber_cache.errors import CacheError, ConfigError, EncoderError
-from amber_cache.former import refuse_other_settings
 from amber_cache.job import Job
 from amber_cache.loading import LoadedEntry, is_unchanged, require_cuda
 from amber_cache.plan import (
     EntryPlan,
+    HearingPlan,
     Plan,
     Shard,
     corpus_difference,
@@ -19,7 +20,10 @@ from amber_cache.plan import (
     settings_difference,
     settings_text,
 )
-from amber_cache.task import Task, stamp_of
+from amber_cache.same_settings import refuse_other_settings
+from amber_cache.stamps import stamp_of
+from amber_cache.task import Task
+from amber_cache.transcribe import Transcriber
 
 
 def parse_shard(text: str | None) -> Shard | None:
@@ -40,26 +44,37 @@ def parse_shard(text: str | None) -> Shard | None:
     return place, number
 
 
-def make_plan(task: Task, loaded: Sequence[LoadedEntry], *, num_sharing: int = 1) -> Plan:
-    """Plan all that is to be encoded.
+def make_plan(
+    task: Task,
+    loaded: Sequence[LoadedEntry],
+    *,
+    transcriber: Transcriber | None = None,
+    num_sharing: int = 1,
+) -> Plan:
+    """Plan all that is to be transcribed and encoded.
 
     Args:
         task: What there is to encode.
         loaded: Through which encoders.
+        transcriber: What is missing of its transcripts is made first; None where nothing is.
         num_sharing: Processes that share this machine's cores.
     """
     import torch
 
-    from amber_cache.encoding import plan_rows, pooled_width
+    from amber_cache.encoding import plan_rows, plan_unheard, pooled_width
 
     entries = []
     planned: dict[tuple[object, ...], tuple[int, tuple[tuple[int, ...], ...]]] = {}
     for one in loaded:
-        inputs = task.found.sources[one.modality]
+        source = one.wanted.input
+        inputs = task.found.sources[source]
         rows = rows_to_encode(task.carried.get(one.key), inputs)
-        same = id(one.encoder), tuple(rows)  # an encoder's layers mostly lack the same rows
-        if same not in planned:
-            layers = [other.wanted.layer for other in loaded if other.encoder is one.encoder]
+        same = id(one.encoder), source, tuple(rows)  # layers mostly lack the same rows
+        if same not in planned and one.wanted.asr is not None:
+            planned[same] = plan_unheard(rows, inputs, device=task.device)
+        elif same not in planned:
+            alike = [x for x in loaded if x.encoder is one.encoder and x.wanted.input == source]
+            layers = [other.wanted.layer for other in alike]
             planned[same] = plan_rows(rows, inputs, one.encoder, layers)
         budget, batches = planned[same]
         entries.append(
@@ -83,7 +98,17 @@ def make_plan(task: Task, loaded: Sequence[LoadedEntry], *, num_sharing: int = 1
         shard=task.shard,
         files=task.found.files,
         seen_ns=task.seen_ns,
+        hearing=None if transcriber is None else _hearing_plan(task, transcriber),
     )
+
+
+def _hearing_plan(task: Task, transcriber: Transcriber) -> HearingPlan:
+    from amber_cache.encoding import plan_unheard
+
+    assert task.asr is not None
+    inputs = task.found.sources[task.heard_input]
+    _, batches = plan_unheard(task.rows_to_hear, inputs, device=task.device)
+    return HearingPlan(name=task.asr.name, attrs=transcriber.attrs, batches=batches)
 
 
 def refuse_other_job(job: Job, task: Task) -> None:
@@ -101,6 +126,8 @@ def refuse_other_job(job: Job, task: Task) -> None:
     planned = {**plan.settings, "shard": plan.shard and "{}/{}".format(*plan.shard)}
     if difference := settings_difference(planned, asked):
         raise CacheError(f"{place} was begun with {difference}; {way_out}")
+    if plan.hearing is not None and task.asr is not None:
+        _refuse_other_asr(plan.hearing, task.asr.attrs, place=place)
     if difference := corpus_difference(plan, task.ids, task.inputs):
         raise CacheError(
             f"{place} was begun with another corpus; of its utterances are now {difference}; put "
@@ -115,15 +142,48 @@ def refuse_other_job(job: Job, task: Task) -> None:
             raise EncoderError(f"{place} runs on a device that is not here: {error}") from None
 
 
-def refuse_other_encoders(job: Job, loaded: Sequence[LoadedEntry]) -> list[str]:
-    """Refuse encoders that are not the plan's; what to tell where only libraries differ.
+def refuse_other_encoders(
+    job: Job, loaded: Sequence[LoadedEntry], transcriber: Transcriber | None = None
+) -> list[str]:
+    """Refuse models that are not the plan's; what to tell where only libraries differ.
 
     Raises:
         CacheError: Revision or weights differ.
     """
     assert job.plan is not None
     place = f"--cache {job.cache}: its unfinished job"
-    return encoder_notes(job.plan.entries, loaded, place=place)
+    hearing, notes = job.plan.hearing, []
+    if hearing is not None and transcriber is not None:
+        notes = transcriber_notes(hearing, transcriber, place=place)
+    return notes + encoder_notes(job.plan.entries, loaded, place=place)
+
+
+def transcriber_notes(plan: HearingPlan, transcriber: Transcriber, *, place: str) -> list[str]:
+    """As `refuse_other_encoders`, for what transcribes.
+
+    Raises:
+        CacheError: Revision or weights differ.
+    """
+    _refuse_other_asr(plan, transcriber.attrs, place=place)
+    return _library_notes(f"transcripts/{plan.name}", plan.attrs, transcriber.attrs)
+
+
+def _refuse_other_asr(plan: HearingPlan, attrs: Mapping[str, Any], *, place: str) -> None:
+    for name in ("revision", "weights_sha256"):
+        if plan.attrs[name] != attrs[name]:
+            raise CacheError(
+                f"{place} transcribes with {plan.attrs['model']} of {name} {plan.attrs[name]!r}, "
+                f"and this would be {attrs[name]!r}; --overwrite discards that job"
+            )
+
+
+def _library_notes(place: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    before = dict(then["libraries"])
+    return [
+        f"{place}: was begun with {name} {before.get(name)}, goes on with {version}"
+        for name, version in dict(now["libraries"]).items()
+        if before.get(name) != version
+    ]
 
 
 def encoder_notes(
@@ -142,12 +202,7 @@ def encoder_notes(
                     f"{place} encodes {'/'.join(one.key)} with {name} {planned.attrs[name]!r}, and "
                     f"this would be {one.attrs[name]!r}; --overwrite discards that job"
                 )
-        then, now = (dict(attrs["libraries"]) for attrs in (planned.attrs, one.attrs))
-        notes += [
-            f"{'/'.join(one.key)}: was begun with {name} {then.get(name)}, goes on with {version}"
-            for name, version in now.items()
-            if then.get(name) != version
-        ]
+        notes += _library_notes("/".join(one.key), planned.attrs, one.attrs)
     return notes
 
 

@@ -8,19 +8,40 @@ from pathlib import Path
 
 import numpy as np
 
+from amber_cache.entry_names import input_of
 from amber_cache.provenance import Check
 from amber_cache.records import Corpus
-from amber_cache.sources import NO_TEXT
-from amber_cache.store import FAILED, PENDING, Entry
+from amber_cache.store import FAILED, NO_TEXT, PENDING, Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An utterance that has no vector in a modality, and why."""
+    """An utterance that has no vector in a modality, or of its transcript, and why.
+
+    Attributes:
+        modality: "audio", "text"; "text@asr-NAME" of what was transcribed.
+    """
 
     id: str
     modality: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardCount:
+    """Transcripts of one model.
+
+    Attributes:
+        new: Made by this command, or by its job before it was interrupted.
+        done: There by now, the new among them.
+        empty: Of these, where the model heard nothing.
+        failed: Utterances that could not be transcribed.
+    """
+
+    new: int
+    done: int
+    empty: int
+    failed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +50,7 @@ class ExtractReport:
 
     Attributes:
         encoded: New rows by entry, {"audio/mel": 300}; a job's that was interrupted, as one.
+        transcribed: By the model's name; nothing without `--transcribe`.
         checked: What was computed again, alone and in float32, by entry.
         failures: Rows that failed, for other reasons than an empty text.
         num_without_text: Utterances without text, in a corpus that has text.
@@ -41,6 +63,7 @@ class ExtractReport:
     corpus: str
     num_utterances: int
     encoded: Mapping[str, int]
+    transcribed: Mapping[str, HeardCount]
     checked: Mapping[str, Check]
     failures: tuple[Failure, ...]
     num_without_text: int
@@ -53,6 +76,10 @@ class ExtractReport:
         """What was done and what failed, in a line."""
         new = ", ".join(f"{count} new in {name}" for name, count in self.encoded.items())
         parts = [f"{self.num_utterances} utterances of {self.corpus}", new]
+        for name, heard in self.transcribed.items():
+            parts.append(f"{heard.new} newly transcribed by {name}")
+            if heard.empty:
+                parts.append(f"{heard.empty} transcripts empty")
         if self.num_without_text:
             parts.append(f"{self.num_without_text} without text")
         if self.num_without_votes:
@@ -69,6 +96,7 @@ def make_report(
     entries: Sequence[Entry],
     *,
     encoded: Mapping[str, int],
+    heard: Mapping[str, HeardCount],
     checked: Mapping[tuple[str, str], Check],
     notes: Sequence[str],
     written: bool,
@@ -79,6 +107,7 @@ def make_report(
         corpus=corpus.name,
         num_utterances=len(corpus.utterances),
         encoded=dict(encoded),
+        transcribed=dict(heard),
         checked={"/".join(key): check for key, check in checked.items()},
         failures=failures_of(entries, [one.id for one in corpus.utterances]),
         num_without_text=sum(
@@ -93,7 +122,7 @@ def make_report(
 def failures_of(entries: Sequence[Entry], ids: Sequence[str] | np.ndarray) -> tuple[Failure, ...]:
     """The rows that failed, for other reasons than an empty text; several entries' same as one."""
     failures = (
-        Failure(ids[int(row)], entry.modality, str(entry.error[row]))
+        Failure(ids[int(row)], input_of(*entry.key), str(entry.error[row]))
         for entry in entries
         for row in np.flatnonzero(entry.status == FAILED)
         if entry.error[row] != NO_TEXT
@@ -103,14 +132,20 @@ def failures_of(entries: Sequence[Entry], ids: Sequence[str] | np.ndarray) -> tu
 
 def pending_notes(entries: Iterable[Entry], *, is_shard: bool) -> list[str]:
     """What a command with other encoders, or for one shard, left to do."""
-    rest = "new or changed and still to be encoded; name that encoder to do so"
-    if is_shard:
-        rest = "left to the other shards; amber merge puts them together"
     return [
-        f"{entry.modality}/{entry.name}: {count} utterances are {rest}"
+        f"{entry.modality}/{entry.name}: {count} utterances are {_rest(entry, is_shard)}"
         for entry in entries
         if (count := int(np.count_nonzero(entry.status == PENDING)))
     ]
+
+
+def _rest(entry: Entry, is_shard: bool) -> str:
+    if is_shard:
+        return "left to the other shards; amber merge puts them together"
+    way = "name that encoder"
+    if "transcriber" in entry.attrs:
+        way += f", and --transcribe {entry.attrs['transcriber']},"
+    return f"new or changed and still to be encoded; {way} to do so"
 
 
 def checked_note(key: tuple[str, str], check: Check) -> str:

@@ -21,15 +21,15 @@ from amber_cache.store_write import disk_trouble
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Entries of one encoder whose batches are the same: one pass gives them all."""
+    """Entries of one encoder and input whose batches are the same: one pass gives them all."""
 
     entries: tuple[LoadedEntry, ...]
     journals: tuple[Journal, ...]
 
     @property
-    def modality(self) -> str:
-        """What the encoder encodes."""
-        return self.entries[0].modality
+    def input(self) -> str:
+        """What is encoded: "audio", "text", "text@asr-NAME"."""
+        return self.entries[0].wanted.input
 
     @property
     def missing(self) -> list[int]:
@@ -56,7 +56,7 @@ def grouped(loaded: Sequence[LoadedEntry], journals: Sequence[Journal]) -> list[
     groups: list[Group] = []
     for one, journal in zip(loaded, journals, strict=True):
         for place, group in enumerate(groups):
-            mine = group.entries[0].encoder is one.encoder
+            mine = group.entries[0].encoder is one.encoder and group.input == one.wanted.input
             if mine and group.journals[0].batches == journal.batches:
                 groups[place] = Group((*group.entries, one), (*group.journals, journal))
                 break
@@ -84,7 +84,7 @@ def run_job(
     assert job.plan is not None
     with threads(job.plan.threads):
         for group in grouped(loaded, job.journals):
-            inputs = found.sources[group.modality]
+            inputs = found.sources[group.input]
             try:
                 run_group(group, inputs, stop=stop, progress=progress, decoders=decoders)
             except DiskError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from amber_cache.asr_models import find_asr_model
 from amber_cache.encoders import names as known
 from amber_cache.encoders.hf_files import local_folder
 from amber_cache.errors import EncoderError
@@ -33,6 +34,26 @@ def refuse_other_encoder(modality: str, attrs: Mapping[str, Any], found: Mapping
                 f"trained with ({attrs.get('encoder')}): {name} was {attrs.get(name)!r}, and is "
                 f"{found.get(name)!r}; name the right one with --encoder {modality}=FOLDER"
             )
+
+
+def refuse_other_transcriber(attrs: Mapping[str, Any], model: str) -> None:
+    """Refuse a speech-recognition model that is not the one whose text an entry was made of.
+
+    An entry of the reference text takes any.
+
+    Raises:
+        EncoderError: It is another one, or can't be had.
+    """
+    meant = attrs.get("transcriber_sha256")
+    if meant is None:
+        return
+    found = find_asr_model(model)
+    if found.weights_sha256 != meant:
+        raise EncoderError(
+            f"--transcribe {model}: is not what transcribed the text that the run was trained on "
+            f"({attrs.get('transcriber')}): weights_sha256 was {meant!r}, and is "
+            f"{found.weights_sha256!r}; name that one"
+        )
 
 
 def wanted_again(

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from amber_cache.entry_names import without_folders
 from amber_cache.errors import CacheError, ConfigError
 from amber_cache.interrupt import stop_signals
 from amber_cache.job import Job
@@ -30,7 +31,6 @@ from amber_cache.store_schema import (
     UTTERANCE_COLUMNS,
     Attribute,
     text_array,
-    without_folders,
 )
 from amber_cache.store_stream import moved
 
@@ -119,6 +119,7 @@ def share_cache(
         _refuse_standing(job, overwrite=overwrite)
         content, entries = _content(cache, _salt(salt_file), votes=votes, columns=columns)
         left_in = _left_in(content, entries, votes=votes, columns=columns)
+        left_in += tuple(f"transcripts by {name}: left out" for name in cache.transcripts)
         if tell is not None:
             tell([f"What is left in {out}:", *(f"  {line}" for line in left_in), WARNING])
         try:
@@ -151,6 +152,7 @@ def _content(
         ratings=None
         if tables.ratings is None
         else shared_ratings(tables.ratings, votes=votes, salt=salt),
+        transcripts=(),
         attrs=attrs,
     )
     names = [(one, name) for one in cache.modalities for name in cache.encoders(one)]
@@ -208,10 +210,15 @@ def _left_in(
         lines.append(f"{len(content.ratings)} ratings, {votes}")
     lines += [
         f"embeddings {'/'.join(one.key)}: {one.width} features, made by "
-        f"{one.attrs.get('encoder', 'an unknown encoder')}"
+        f"{one.attrs.get('encoder', 'an unknown encoder')}{_heard_by(one)}"
         for one in entries
     ]
     return tuple(lines)
+
+
+def _heard_by(entry: Entry) -> str:
+    found = entry.attrs.get("transcriber")
+    return "" if found is None else f" of what {found} transcribed"
 
 
 def _hashed_line(name: str, values: np.ndarray) -> str:

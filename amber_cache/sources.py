@@ -16,10 +16,7 @@ from amber_cache.errors import CorpusError, UtteranceError
 from amber_cache.mount import require_root
 from amber_cache.progress import Progress
 from amber_cache.records import Corpus, Utterance
-from amber_cache.store import UtteranceTable, utterance_table
-
-#: The reason that is no failure: a text that isn't there can't be encoded.
-NO_TEXT = "empty text"
+from amber_cache.store import NO_TEXT, UtteranceTable, utterance_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ class Survey:
 
     Attributes:
         table: Its utterances, with each audio file's length, size and hash.
-        sources: Modality -> inputs, in the table's order.
+        sources: What is encoded ("audio", "text") -> inputs, in the table's order.
         files: The audio files, by path as the corpus names it.
         notes: What the user should be told, one line each.
     """

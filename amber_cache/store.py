@@ -16,6 +16,7 @@ from types import TracebackType
 import numpy as np
 
 from amber_cache import store_checks as checks
+from amber_cache.entry_names import preferred, without_folders
 from amber_cache.errors import CacheError
 from amber_cache.safe_files import parse_json, read_bounded, read_json, require_regular
 from amber_cache.safe_hdf5 import Guard, hard_linked, open_hdf5
@@ -32,6 +33,8 @@ from amber_cache.store_read import (
     read_columns,
     read_labels,
     read_status,
+    read_transcripts,
+    transcript_names,
 )
 from amber_cache.store_schema import (
     DONE,
@@ -39,6 +42,7 @@ from amber_cache.store_schema import (
     FAILED,
     FORMAT,
     FORMAT_VERSION,
+    NO_TEXT,
     PENDING,
     PUBLIC_ENTRY_ATTRIBUTES,
     RATING_COLUMNS,
@@ -50,13 +54,13 @@ from amber_cache.store_schema import (
     digest,
     row_crc32,
     text_array,
-    without_folders,
 )
 from amber_cache.store_stream import Entry, read_entry
 from amber_cache.store_tables import (
     CacheContent,
     Embedding,
     RatingTable,
+    Transcripts,
     UtteranceTable,
     VoteTable,
     make_embedding,
@@ -65,13 +69,15 @@ from amber_cache.store_tables import (
     votes_table,
 )
 from amber_cache.store_write import cache_image, sync_folder, write_cache, write_whole
-from amber_cache.verify import EmbeddingCount, Report, verify_cache
+from amber_cache.verify import verify_cache
+from amber_cache.verify_report import EmbeddingCount, Report
 
 __all__ = [
     "DONE",
     "FAILED",
     "FORMAT",
     "FORMAT_VERSION",
+    "NO_TEXT",
     "PENDING",
     "PUBLIC_ENTRY_ATTRIBUTES",
     "Attribute",
@@ -83,6 +89,7 @@ __all__ = [
     "Guard",
     "RatingTable",
     "Report",
+    "Transcripts",
     "UtteranceTable",
     "VoteTable",
     "amber_version",
@@ -94,6 +101,7 @@ __all__ = [
     "open_cache",
     "open_hdf5",
     "parse_json",
+    "preferred",
     "ratings_table",
     "read_bounded",
     "read_json",
@@ -180,6 +188,17 @@ class Cache:
         _raise_first(self._source, problems)
         return table
 
+    @cached_property
+    def transcripts(self) -> dict[str, Transcripts]:
+        """By the model's name, what it heard; none where nothing was transcribed."""
+        found: dict[str, Transcripts] = {}
+        for name in transcript_names(self._open()):
+            one = read_transcripts(self._source, name, length=len(self.utterances))
+            assert one is not None  # no list was given to take the problems
+            _raise_first(self._source, checks.transcript_problems(one, ids=self.utterances.id))
+            found[name] = one
+        return found
+
     @property
     def modalities(self) -> tuple[str, ...]:
         """What there are embeddings of: audio and text first, then by name."""
@@ -195,7 +214,8 @@ class Cache:
         Args:
             modality: One of `modalities`.
             encoder: An entry's name, or an encoder's id if but one entry is of it; may be left out
-                where the modality has but one entry.
+                where the modality has but one entry. An entry of transcripts counts only where
+                that of the same encoder on the reference text is not there.
 
         Raises:
             CacheError: It is not there, is one of several, or is damaged.
@@ -240,6 +260,7 @@ class Cache:
             utterances=self.utterances,
             votes=self.votes,
             ratings=self.ratings,
+            transcripts=tuple(self.transcripts.values()),
             embeddings=(),
             attrs=self.attrs,
         )
@@ -285,13 +306,15 @@ class Cache:
         if encoder in names:
             return str(encoder)
         groups = {name: f"/embeddings/{modality}/{name}" for name in names}
-        chosen = [
-            name
-            for name in names
-            if encoder is None
-            or read_attributes(self._open(), groups[name]).get("encoder") == encoder
-            or encoder.replace("/", "--") == name
-        ]
+        chosen = preferred(
+            [
+                name
+                for name in names
+                if encoder is None
+                or read_attributes(self._open(), groups[name]).get("encoder") == encoder
+                or encoder.replace("/", "--") == name
+            ]
+        )
         if len(chosen) != 1:
             share = "several" if chosen else "none"
             meant = f" can be {encoder!r}" if encoder else " can be meant"

@@ -14,7 +14,13 @@ import numpy as np
 from jaxtyping import Bool, Int32, Shaped
 
 from amber_cache.store_schema import DONE, FAILED, row_crc32
-from amber_cache.store_tables import Embedding, RatingTable, UtteranceTable, VoteTable
+from amber_cache.store_tables import (
+    Embedding,
+    RatingTable,
+    Transcripts,
+    UtteranceTable,
+    VoteTable,
+)
 
 
 @runtime_checkable
@@ -91,6 +97,25 @@ def leftover_problems(
     if leftover.any():
         path = embedding_path(embedding)
         yield f"{path}/vectors: {_rows(leftover, ids)}: not done, yet not NaN"
+
+
+def transcript_problems(
+    transcripts: Transcripts, *, ids: Shaped[np.ndarray, " utterance"]
+) -> Iterator[str]:
+    """Rows with an unknown status, and rows that are not done and hold words all the same."""
+    path = transcripts_path(transcripts.name)
+    unknown = transcripts.status > FAILED
+    if unknown.any():
+        first = int(transcripts.status[unknown][0])
+        yield f"{path}/status: {_rows(unknown, ids)}: {first}, wanted 0, 1 or 2"
+    leftover = (transcripts.status != DONE) & (transcripts.text != "")
+    if leftover.any():
+        yield f"{path}/text: {_rows(leftover, ids)}: not done, yet not empty"
+
+
+def transcripts_path(name: str) -> str:
+    """Where a model's transcripts stand in the file."""
+    return f"/transcripts/{name}"
 
 
 def embedding_path(embedding: Named) -> str:

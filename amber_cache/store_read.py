@@ -20,8 +20,15 @@ from amber_cache.store_file import (
     read_attributes,
     stated_checksum,
 )
-from amber_cache.store_schema import EMBEDDING_COLUMNS, Column, convert, digest, row_crc32
-from amber_cache.store_tables import Embedding
+from amber_cache.store_schema import (
+    EMBEDDING_COLUMNS,
+    TRANSCRIPT_COLUMNS,
+    Column,
+    convert,
+    digest,
+    row_crc32,
+)
+from amber_cache.store_tables import Embedding, Transcripts
 
 
 def read_columns(
@@ -123,6 +130,27 @@ def embedding_names(source: Source) -> dict[str, tuple[str, ...]]:
                 found[modality] = names
     order = {"audio": 0, "text": 1}
     return dict(sorted(found.items(), key=lambda item: (order.get(item[0], 2), item[0])))
+
+
+def transcript_names(source: Source) -> tuple[str, ...]:
+    """The models whose transcripts the file holds, by name."""
+    with guarded(source.path, "/transcripts"):
+        return children(source, "/transcripts")
+
+
+def read_transcripts(
+    source: Source, name: str, *, length: int | None, problems: list[str] | None = None
+) -> Transcripts | None:
+    """One model's transcripts; None where there are problems, and a list to take them.
+
+    Raises:
+        CacheError: A column is damaged, missing, or of the wrong dtype or length.
+    """
+    group = f"/transcripts/{name}"
+    columns = read_columns(source, group, TRANSCRIPT_COLUMNS, length=length, problems=problems)
+    if len(columns) < len(TRANSCRIPT_COLUMNS):
+        return None
+    return Transcripts(name=name, **columns, attrs=read_attributes(source, group))
 
 
 def vector_dataset(source: Source, path: str, *, length: int) -> h5py.Dataset:

@@ -14,7 +14,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import TypeAlias
 
 import numpy as np
@@ -23,7 +22,7 @@ from jaxtyping import Float32, Shaped, UInt32
 FORMAT = "amber-cache"
 FORMAT_VERSION = 1
 
-#: Status of an embedding's row.
+#: Status of a row of an embedding, or of transcripts.
 PENDING, DONE, FAILED = 0, 1, 2
 
 #: What an attribute of the cache may be; `libraries` is stored as JSON.
@@ -84,6 +83,14 @@ EMBEDDING_COLUMNS: tuple[Column, ...] = (
     Column("crc32", "<u4", 0),  # where absent, the reader computes it
     Column("error", "str", ""),
 )
+TRANSCRIPT_COLUMNS: tuple[Column, ...] = (
+    Column("text", "str"),
+    Column("status", "|u1"),
+    Column("error", "str", ""),
+)
+
+#: Why a row failed that has no text to be encoded: no failure of an encoder.
+NO_TEXT = "empty text"
 
 #: What of an entry's attributes may be passed on: how it was made, and nothing of whom or where.
 PUBLIC_ENTRY_ATTRIBUTES: tuple[str, ...] = (
@@ -97,6 +104,9 @@ PUBLIC_ENTRY_ATTRIBUTES: tuple[str, ...] = (
     "sampling_rate_hz",
     "resampler",
     "libraries",
+    "transcriber",
+    "transcriber_revision",
+    "transcriber_sha256",
 )
 
 # What may stand in for a dtype in a file that another script wrote: any number for a float, any
@@ -210,22 +220,6 @@ def row_crc32(
     """
     rows = np.ascontiguousarray(vectors, dtype="<f4")
     return np.fromiter((zlib.crc32(row.data) for row in rows), dtype="<u4", count=len(rows))
-
-
-def without_folders(name: str) -> str:
-    """An encoder's or entry's name: a hub id as it is, the last part of what looks like a path.
-
-    >>> without_folders("facebook/wav2vec2-base"), without_folders("/models/mine/")
-    ('facebook/wav2vec2-base', 'mine')
-    >>> without_folders("facebook--wav2vec2-base@layer9"), without_folders("--models--mine@layer9")
-    ('facebook--wav2vec2-base@layer9', 'mine@layer9')
-    """
-    whole = name.replace("--", "/")
-    for kind in (PurePosixPath, PureWindowsPath):
-        path = kind(whole)
-        if path.anchor or whole.startswith(("~", ".")) or len(path.parts) > 2:
-            return path.name
-    return name
 
 
 def amber_version() -> str:

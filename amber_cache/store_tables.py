@@ -114,8 +114,35 @@ class Embedding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Transcripts:
+    """What one speech-recognition model heard in every utterance's audio.
+
+    Attributes:
+        name: The model's id with "/" as "--".
+        text: "" where the model heard nothing, and where the status is not DONE.
+        status: PENDING, DONE or FAILED.
+        error: Why a row failed; "" elsewhere.
+        attrs: model, revision, weights_sha256, sampling_rate_hz, libraries, as far as known.
+    """
+
+    name: str
+    text: Shaped[np.ndarray, " utterance"]
+    status: UInt8[np.ndarray, " utterance"]
+    error: Shaped[np.ndarray, " utterance"]
+    attrs: Mapping[str, Attribute] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.status)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CacheContent:
-    """Everything that is written to a cache; `attrs` are further attributes of the root."""
+    """Everything that is written to a cache.
+
+    Attributes:
+        transcripts: By name.
+        attrs: Further attributes of the root.
+    """
 
     corpus: str
     protocol: str
@@ -123,6 +150,7 @@ class CacheContent:
     votes: VoteTable
     embeddings: tuple[Embedding, ...]
     ratings: RatingTable | None = None
+    transcripts: tuple[Transcripts, ...] = ()
     attrs: Mapping[str, Attribute] = field(default_factory=dict)
 
 

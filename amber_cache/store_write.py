@@ -29,6 +29,7 @@ from amber_cache.store_schema import (
     FORMAT,
     FORMAT_VERSION,
     RATING_COLUMNS,
+    TRANSCRIPT_COLUMNS,
     UTTERANCE_COLUMNS,
     VOTE_COLUMNS,
     Attribute,
@@ -145,18 +146,20 @@ def fill(file: h5py.File, content: CacheContent, further: Sequence[FurtherEntry]
     _write_columns(group, content.votes, VOTE_COLUMNS, checksums)
     if content.ratings is not None:
         _write_columns(file.create_group("ratings"), content.ratings, RATING_COLUMNS, checksums)
+    length = len(content.utterances)
+    for one in content.transcripts:
+        group = file.create_group(checks.transcripts_path(one.name))
+        _write_attributes(group, one.attrs, checksums)
+        _write_columns(group, one, TRANSCRIPT_COLUMNS, checksums, length=length)
     for embedding in content.embeddings:
         group = file.create_group(checks.embedding_path(embedding))
         _write_attributes(group, embedding.attrs, checksums)
-        _write_columns(
-            group, embedding, EMBEDDING_COLUMNS, checksums, length=len(content.utterances)
-        )
+        _write_columns(group, embedding, EMBEDDING_COLUMNS, checksums, length=length)
     for entry, put_vectors in further:
         group = file.create_group(checks.embedding_path(entry))
         _write_attributes(group, entry.attrs, checksums)
         checksums.append(f"{put_vectors(group)} {group.name}/vectors")
-        columns = EMBEDDING_COLUMNS[1:]
-        _write_columns(group, entry, columns, checksums, length=len(content.utterances))
+        _write_columns(group, entry, EMBEDDING_COLUMNS[1:], checksums, length=length)
     file.attrs["checksums"] = checksums
 
 
@@ -225,6 +228,10 @@ def content_problems(content: CacheContent, further: Sequence[Entry] = ()) -> It
     yield from checks.vote_problems(content.votes, num_utterances=num_utterances)
     if content.ratings is not None:
         yield from checks.rating_problems(content.ratings, num_utterances=num_utterances)
+    for one in content.transcripts:
+        yield from _name_problems("transcripts", one.name)
+        if len(one) == num_utterances == len(one.text):
+            yield from checks.transcript_problems(one, ids=ids)
     yield from _entry_problems((*content.embeddings, *further))
     for embedding in content.embeddings:
         if len(embedding.vectors) != num_utterances or len(embedding) != num_utterances:
@@ -240,15 +247,15 @@ def _entry_problems(entries: Sequence[Embedding | Entry]) -> Iterator[str]:
     if not entries:
         yield "a cache needs at least one embedding"
     for entry in entries:
-        yield from _name_problems(entry)
+        yield from _name_problems("embedding", entry.modality, entry.name)
     names = [checks.embedding_path(entry) for entry in entries]
     yield from (f"{name}: stands there twice" for name in names if names.count(name) > 1)
 
 
-def _name_problems(embedding: Embedding | Entry) -> Iterator[str]:
-    for name in (embedding.modality, embedding.name):
+def _name_problems(what: str, *names: str) -> Iterator[str]:
+    for name in names:
         if not name.isprintable() or "/" in name or name.strip(".@") != name or not name:
-            yield f"embedding {name!a}: a name is printable, without / and . or @ at its ends"
+            yield f"{what} {name!a}: a name is printable, without / and . or @ at its ends"
 
 
 def disk_trouble(

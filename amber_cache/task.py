@@ -6,29 +6,41 @@ not changed is not worked out again.
 
 from __future__ import annotations
 
-import hashlib
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from amber_cache.asr_models import AsrModel, find_asr_model
 from amber_cache.completion import rows_to_encode
 from amber_cache.config import ExtractConfig
 from amber_cache.corpora import read_corpus
+from amber_cache.entry_names import ASR
 from amber_cache.errors import CacheError, UtteranceError
-from amber_cache.former import Former, moved_over, open_former
+from amber_cache.former import (
+    Former,
+    moved_over,
+    open_former,
+    transcripts_moved_over,
+)
 from amber_cache.loading import is_unchanged
 from amber_cache.plan import Plan, Shard
 from amber_cache.progress import Progress
 from amber_cache.records import Corpus
-from amber_cache.safe_files import parse_json
+from amber_cache.same_settings import refuse_other_transcriber
 from amber_cache.sources import KnownFile, Survey, is_settled, known_files, survey
-from amber_cache.store import CacheContent, Entry, digest, ratings_table, votes_table
+from amber_cache.stamps import PLAN_STAMP, SEEN_NS, digest_of, short_digest
+from amber_cache.store import (
+    CacheContent,
+    Entry,
+    Transcripts,
+    ratings_table,
+    votes_table,
+)
+from amber_cache.transcripts import blank, rows_to_hear, unheard_sources
 from amber_cache.wanted import EncoderNames, Wanted, asked_settings, encoder_names, wanted_entries
-
-#: Attributes of a cache's root: the plan it was made by, and when its audio files were looked at.
-PLAN_STAMP, SEEN_NS = "plan", "audio_seen_ns"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +54,8 @@ class Task:
         shard: The part that it is to do; None for everything.
         former: The cache that is there; None where none is.
         carried: Its entries on the rows of the corpus as it stands now.
+        transcripts: Its transcripts likewise, by name; those of `asr` in any case.
+        asr: What transcribes; None where nothing is to be transcribed.
         seen_ns: When the corpus was looked at.
     """
 
@@ -55,6 +69,8 @@ class Task:
     found: Survey
     carried: dict[tuple[str, str], Entry]
     seen_ns: int
+    transcripts: dict[str, Transcripts] = field(default_factory=dict)
+    asr: AsrModel | None = None
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -63,20 +79,39 @@ class Task:
 
     @cached_property
     def inputs(self) -> dict[str, tuple[str, ...]]:
-        """Modality -> a digest of each utterance's input, or of why there is none."""
+        """What is encoded -> a digest of each utterance's input, or of why there is none.
+
+        A transcript follows from the audio and the weights of what transcribes.
+        """
         table = self.found.table
         columns = {
             "audio": (table.audio_path, table.audio_sha256, table.start_s, table.duration_s),
             "text": (table.text,),
         }
         digests = {}
-        for modality, sources in self.found.sources.items():
-            rows = zip(*columns[modality], strict=True)
-            digests[modality] = tuple(
-                _digest(str(source) if isinstance(source, UtteranceError) else repr(row))
-                for row, source in zip(rows, sources, strict=True)
+        for name in self.corpus.modalities:
+            rows = zip(*columns[name], strict=True)
+            digests[name] = tuple(
+                short_digest(str(source) if isinstance(source, UtteranceError) else repr(row))
+                for row, source in zip(rows, self.found.sources[name], strict=True)
             )
+        if self.asr is not None:
+            heard = self.asr.weights_sha256
+            digests[self.heard_input] = tuple(short_digest(one + heard) for one in digests["audio"])
         return digests
+
+    @property
+    def heard_input(self) -> str:
+        """What encoders of the transcripts are given, by name."""
+        assert self.asr is not None
+        return f"text{ASR}{self.asr.name}"
+
+    @cached_property
+    def rows_to_hear(self) -> list[int]:
+        """The rows that are to be transcribed."""
+        if self.asr is None:
+            return []
+        return rows_to_hear(self.transcripts[self.asr.name], self.found.sources["audio"])
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -90,16 +125,25 @@ class Task:
 
     def needs_encoders(self) -> bool:
         """Whether a row is to be encoded, or an entry may not be what its encoder's name means."""
+        if self.rows_to_hear:
+            return True
         for one in self.wanted:
             entry = self.carried.get(one.key)
-            if entry is None or rows_to_encode(entry, self.found.sources[one.modality]):
+            if entry is None or rows_to_encode(entry, self.found.sources[one.input]):
                 return True
             if not is_unchanged(one, entry.attrs):
                 return True
         return False
 
-    def content(self, plan: Plan | None) -> CacheContent:
-        """Everything of the cache to be but its entries."""
+    def content(
+        self, plan: Plan | None, transcripts: Iterable[Transcripts] | None = None
+    ) -> CacheContent:
+        """Everything of the cache to be but its entries.
+
+        Args:
+            transcripts: None for those that are there already.
+        """
+        every = self.transcripts.values() if transcripts is None else transcripts
         stamp = {} if plan is None else {PLAN_STAMP: plan.stamp}
         return CacheContent(
             corpus=self.corpus.name,
@@ -107,6 +151,7 @@ class Task:
             utterances=self.found.table,
             votes=votes_table(self.corpus.utterances),
             ratings=ratings_table(self.corpus.utterances),
+            transcripts=tuple(sorted(every, key=lambda one: one.name)),
             embeddings=(),
             attrs={SEEN_NS: self.seen_ns, **stamp},
         )
@@ -136,11 +181,18 @@ def look(
     """
     corpus = read_corpus(config.corpus, config.root, votes_file=config.votes_file)
     names = encoder_names(config, corpus)
-    wanted = wanted_entries(config, names)
     former = stack.enter_context(open_former(config.cache, corpus))
     seen_ns = time.time_ns()
     table = None if former is None else former.content.utterances
+    asr = _asr_model(config, former)
+    has_text = any(one.text.strip() for one in corpus.utterances)
+    wanted = wanted_entries(config, names, asr=asr, has_text=has_text)
     found = survey(corpus, table, progress, known=_known(former, plan))
+    transcripts = {} if former is None else transcripts_moved_over(former.content, found.table)
+    if asr is not None:
+        mine = transcripts.setdefault(asr.name, blank(asr.name, len(found.table)))
+        refuse_other_transcriber(config.cache, mine, asr.attrs)
+        found = _with_unheard(found, mine)
     return Task(
         config=config,
         corpus=corpus,
@@ -152,7 +204,23 @@ def look(
         found=found,
         carried={} if former is None else moved_over(former, found.table),
         seen_ns=seen_ns,
+        transcripts=transcripts,
+        asr=asr,
     )
+
+
+def _with_unheard(found: Survey, transcripts: Transcripts) -> Survey:
+    """With what encoders of transcripts are given, as far as they are there."""
+    sources = unheard_sources(transcripts, found.sources["audio"])
+    name = f"text{ASR}{transcripts.name}"
+    return replace(found, sources={**found.sources, name: sources})
+
+
+def _asr_model(config: ExtractConfig, former: Former | None) -> AsrModel | None:
+    if config.transcribe is None:
+        return None
+    known = {} if former is None else {one.name: one.attrs for one in former.content.transcripts}
+    return find_asr_model(config.transcribe, known=known)
 
 
 def require_unchanged(task: Task) -> None:
@@ -169,24 +237,6 @@ def require_unchanged(task: Task) -> None:
         )
 
 
-def stamp_of(former: Former | None) -> dict[str, str]:
-    """The plan that a cache was made by; empty where it does not say."""
-    try:
-        attrs = {} if former is None else former.content.attrs
-        stamp = parse_json(str(attrs.get(PLAN_STAMP, "{}")).encode())
-        return stamp if isinstance(stamp, dict) else {}
-    except ValueError:
-        return {}
-
-
-def digest_of(former: Former) -> str:
-    """A digest of what can be taken over from a cache: ids, and each entry's rows."""
-    parts = [digest(former.content.utterances.id)]
-    for entry in former.entries:
-        parts += ["/".join(entry.key), digest(entry.status), digest(entry.crc32)]
-    return _digest(" ".join(parts))
-
-
 def _known(former: Former | None, plan: Plan | None) -> dict[str, KnownFile]:
     known = {}
     if former is not None:
@@ -196,7 +246,3 @@ def _known(former: Former | None, plan: Plan | None) -> dict[str, KnownFile]:
     if plan is not None:
         known |= {name: one for name, one in plan.files.items() if is_settled(one, plan.seen_ns)}
     return known
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -11,12 +11,17 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float32
+
 from amber_cache import audio
-from amber_cache.encoders.hf_files import encoder_id, one_line, quiet
-from amber_cache.errors import EncoderError, UtteranceError
+from amber_cache.asr_models import AsrModel, cant_be_loaded, find_asr_model
+from amber_cache.encoders.hf_files import one_line, quiet
+from amber_cache.errors import UtteranceError
 from amber_cache.progress import Progress, no_progress
 from amber_cache.records import Seconds, Utterance
 
@@ -25,35 +30,27 @@ CHUNK_S: Seconds = 30.0
 
 
 class Transcriber:
-    """A speech-recognition model, loaded.
+    """A speech-recognition model, loaded; it computes in float32.
 
     Attributes:
-        name: As an encoder's is kept: a hub id, or a folder's own name.
+        asr: Which model it is.
+        attrs: What a cache says of it beside its transcripts.
     """
 
-    def __init__(self, model: str, *, device: str = "cpu") -> None:
+    def __init__(self, model: str | AsrModel, *, device: str = "cpu") -> None:
         """Load a model from a local folder or the hub.
 
         Raises:
             EncoderError: It can't be had, or is no model that transcribes.
         """
-        self.name = encoder_id(model)
-        try:
-            from transformers import pipeline
-
-            with quiet():
-                self._pipeline: Any = pipeline(
-                    "automatic-speech-recognition",
-                    model=model,
-                    device=device,
-                    trust_remote_code=False,
-                )
-            self.sampling_rate_hz = int(self._pipeline.feature_extractor.sampling_rate)
-        except Exception as error:  # whatever a checkpoint's files make transformers raise
-            raise EncoderError(
-                f"--transcribe {model}: can't be loaded: {one_line(error)}; name a local folder or "
-                "a hub id of a speech-recognition model, with its processor"
-            ) from error
+        self.asr = find_asr_model(model) if isinstance(model, str) else model
+        self._pipeline = _loaded(self.asr, device)
+        self.sampling_rate_hz = int(self._pipeline.feature_extractor.sampling_rate)
+        self.attrs: dict[str, Any] = {
+            **self.asr.attrs,
+            "sampling_rate_hz": self.sampling_rate_hz,
+            "libraries": {name: metadata.version(name) for name in ("torch", "transformers")},
+        }
 
     def transcribe(self, utterance: Utterance) -> str:
         """What is said in an utterance's audio; "" where the model hears nothing.
@@ -62,16 +59,65 @@ class Transcriber:
             UtteranceError: It can't be decoded, or the model can't take it.
         """
         assert utterance.audio is not None  # promised by the caller
-        path, rate = utterance.audio, self.sampling_rate_hz
+        path = utterance.audio
         segment = audio.locate(path, start_s=utterance.start_s, end_s=utterance.end_s)
-        waveform = audio.load(segment, sampling_rate_hz=rate)
-        pieces = {"chunk_length_s": CHUNK_S} if segment.duration_s > CHUNK_S else {}
+        waveform = audio.load(segment, sampling_rate_hz=self.sampling_rate_hz)
         try:
-            with quiet():
+            return self.hear(waveform)
+        except UtteranceError as error:
+            raise UtteranceError(f"{path.name} {error}") from error
+
+    def hear(self, waveform: Float32[np.ndarray, " samples"]) -> str:
+        """What is said in a waveform at `sampling_rate_hz`; "" where the model hears nothing.
+
+        Raises:
+            UtteranceError: The model can't take it.
+        """
+        from amber_cache.encoders.hf_common import inference
+
+        rate = self.sampling_rate_hz
+        is_long = len(waveform) > CHUNK_S * rate
+        pieces = {"chunk_length_s": CHUNK_S} if is_long else {}
+        try:
+            with quiet(), inference("float32"):
                 found = self._pipeline({"raw": waveform, "sampling_rate": rate}, **pieces)
-        except (RuntimeError, ValueError) as error:
-            raise UtteranceError(f"{path.name} can't be transcribed: {one_line(error)}") from error
-        return " ".join(str(found["text"]).split())
+        except (RuntimeError, ValueError, MemoryError) as error:
+            raise UtteranceError(f"can't be transcribed: {one_line(error)}") from error
+        return _plain(str(found["text"]))
+
+
+def _loaded(asr: AsrModel, device: str) -> Any:
+    """The pipeline of a model whose checkpoint was trained to transcribe.
+
+    Raises:
+        EncoderError: It can't be had, or lacks the layer that transcribes.
+    """
+    try:
+        import torch
+        from transformers import pipeline
+
+        with quiet():
+            made: Any = pipeline(
+                "automatic-speech-recognition",
+                model=str(asr.folder),
+                device=device,
+                dtype=torch.float32,
+                trust_remote_code=False,
+            )
+        _ = int(made.feature_extractor.sampling_rate), made.tokenizer.get_vocab()
+    except Exception as error:  # whatever a checkpoint's files make transformers raise
+        raise cant_be_loaded(asr.model, one_line(error)) from error
+    # Its layer that gives letters would be random numbers where the checkpoint is of another kind.
+    trained, kind = made.model.config.architectures or [], type(made.model).__name__
+    if trained and kind not in trained:
+        raise cant_be_loaded(asr.model, f"its weights are of {', '.join(trained)}, not of {kind}")
+    return made
+
+
+def _plain(text: str) -> str:
+    """One line of text that a cache can hold."""
+    kept = text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
+    return " ".join(kept.split())
 
 
 def transcribe_utterances(
@@ -93,13 +139,15 @@ def transcribe_utterances(
     Raises:
         EncoderError: As `Transcriber`; it is not loaded where all is in the journal.
     """
-    name, kept = encoder_id(model), _read(journal)
     lacking = [one for one in utterances if one.audio is not None and not one.text.strip()]
-    keys = {one.id: _key(one, name) for one in lacking}
+    if not lacking:
+        return tuple(utterances), {}
+    asr, kept = find_asr_model(model), _read(journal)
+    keys = {one.id: _key(one, asr) for one in lacking}
     rest = [one for one in lacking if keys[one.id] not in kept]
     errors: dict[str, str] = {}
     if rest:
-        transcriber = Transcriber(model, device=device)
+        transcriber = Transcriber(asr, device=device)
         journal.parent.mkdir(parents=True, exist_ok=True)
         with journal.open("a", encoding="utf-8") as file:
             file.write("\n")  # a line that was cut off in writing ends here
@@ -111,12 +159,12 @@ def transcribe_utterances(
                     file.flush()
                 except UtteranceError as error:
                     errors[one.id] = str(error)
-                progress(f"transcribing with {name}", number, len(rest))
+                progress(f"transcribing with {asr.id}", number, len(rest))
     texts = {one: kept[key] for one, key in keys.items() if key in kept}
     return tuple(replace(one, text=texts.get(one.id, one.text)) for one in utterances), errors
 
 
-def _key(utterance: Utterance, model: str) -> str:
+def _key(utterance: Utterance, asr: AsrModel) -> str:
     """What a transcript follows from, as text."""
     assert utterance.audio is not None
     path = os.path.abspath(utterance.audio)
@@ -124,7 +172,8 @@ def _key(utterance: Utterance, model: str) -> str:
     with suppress(OSError):
         found = os.stat(path)
         looks = [found.st_size, found.st_mtime_ns]
-    return json.dumps([model, path, *looks, utterance.start_s, utterance.end_s])
+    model = [asr.id, asr.weights_sha256]
+    return json.dumps([*model, path, *looks, utterance.start_s, utterance.end_s])
 
 
 def _read(journal: Path) -> dict[str, str]:

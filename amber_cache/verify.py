@@ -7,7 +7,6 @@ keeps going, so that one report says all that a repair has to look at.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -29,6 +28,8 @@ from amber_cache.store_read import (
     embedding_names,
     read_columns,
     read_labels,
+    read_transcripts,
+    transcript_names,
 )
 from amber_cache.store_schema import (
     DONE,
@@ -36,66 +37,13 @@ from amber_cache.store_schema import (
     FAILED,
     PENDING,
     RATING_COLUMNS,
+    TRANSCRIPT_COLUMNS,
     UTTERANCE_COLUMNS,
     VOTE_COLUMNS,
     Column,
 )
 from amber_cache.store_tables import Embedding, RatingTable, UtteranceTable, VoteTable
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingCount:
-    """How many rows of one embedding are done, failed and pending."""
-
-    modality: str
-    name: str
-    dimension: int
-    done: int
-    failed: int
-    pending: int
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What `verify_cache` found.
-
-    Attributes:
-        problems: One line each, first the place in the file; none in a sound cache.
-        unprotected: Datasets, and attributes ("/votes/@labels"), without a checksum.
-        num_utterances: 0 where the table can't be read; so with the other counts.
-        embeddings: Those that can be read.
-    """
-
-    path: Path
-    problems: tuple[str, ...]
-    unprotected: tuple[str, ...] = ()
-    num_utterances: int = 0
-    num_votes: int = 0
-    num_ratings: int = 0
-    embeddings: tuple[EmbeddingCount, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong; what is unprotected is not wrong."""
-        return not self.problems
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """The report in words, the verdict last."""
-        counts = [
-            f"{one.modality}/{one.name}: {one.done} done, {one.failed} failed, "
-            f"{one.pending} pending, {one.dimension} features"
-            for one in self.embeddings
-        ]
-        bare = [f"unprotected (no checksum): {', '.join(self.unprotected)}"]
-        verdict = "sound" if self.ok else f"{len(self.problems)} problems"
-        return (
-            f"{self.num_utterances} utterances, {self.num_votes} votes, {self.num_ratings} ratings",
-            *counts,
-            *(bare if self.unprotected else ()),
-            *(f"problem: {problem}" for problem in self.problems),
-            f"{self.path}: {verdict}",
-        )
+from amber_cache.verify_report import EmbeddingCount, Report, TranscriptCount
 
 
 def verify_cache(path: str | Path) -> Report:
@@ -132,6 +80,7 @@ class _Verifier:
         num_votes = self._votes(num_utterances)
         num_ratings = self._ratings(num_utterances)
         counts = self._embeddings(utterances)
+        transcripts = self._transcripts(utterances)
         unique = tuple(dict.fromkeys(self.problems))
         return Report(
             self.source.path,
@@ -141,6 +90,7 @@ class _Verifier:
             num_votes,
             num_ratings,
             counts,
+            transcripts,
         )
 
     def _utterances(self) -> UtteranceTable | None:
@@ -211,14 +161,42 @@ class _Verifier:
         )
         return _count(embedding)
 
-    def _columns(
-        self, group: str, columns: tuple[Column, ...], length: int | None
-    ) -> dict[str, np.ndarray] | None:
-        """All columns of a group, or None where one has a problem; notes the unprotected."""
+    def _transcripts(self, utterances: UtteranceTable | None) -> tuple[TranscriptCount, ...]:
+        try:
+            names = transcript_names(self.source)
+        except CacheError as error:
+            self._add(error)
+            return ()
+        counts = [self._transcript(name, utterances) for name in names]
+        return tuple(count for count in counts if count is not None)
+
+    def _transcript(self, name: str, utterances: UtteranceTable | None) -> TranscriptCount | None:
+        group = f"/transcripts/{name}"
+        self._note_attributes(group)
+        self._note_bare(group, TRANSCRIPT_COLUMNS)
+        length = None if utterances is None else len(utterances)
+        try:
+            one = read_transcripts(self.source, name, length=length, problems=self.problems)
+        except CacheError as error:
+            self._add(error)
+            return None
+        if one is None:
+            return None
+        if utterances is not None:
+            self.problems.extend(checks.transcript_problems(one, ids=utterances.id))
+        return TranscriptCount(name, *_by_status(one.status))
+
+    def _note_bare(self, group: str, columns: tuple[Column, ...]) -> None:
         for column in columns:
             path = f"{group}/{column.name}"
             if _stands(self.source, path) and not _has_checksum(self.source, path):
                 self.unprotected.append(path)
+
+    def _columns(
+        self, group: str, columns: tuple[Column, ...], length: int | None
+    ) -> dict[str, np.ndarray] | None:
+        """All columns of a group, or None where one has a problem; notes the unprotected."""
+        self._note_bare(group, columns)
         read = read_columns(self.source, group, columns, length=length, problems=self.problems)
         return read if len(read) == len(columns) else None
 
@@ -242,11 +220,16 @@ def _row_problems(embedding: Embedding, ids: np.ndarray) -> Iterator[str]:
 
 
 def _count(embedding: Embedding) -> EmbeddingCount:
-    done, failed, pending = (
-        int((embedding.status == status).sum()) for status in (DONE, FAILED, PENDING)
-    )
     dimension = embedding.vectors.shape[1]
-    return EmbeddingCount(embedding.modality, embedding.name, dimension, done, failed, pending)
+    return EmbeddingCount(
+        embedding.modality, embedding.name, dimension, *_by_status(embedding.status)
+    )
+
+
+def _by_status(status: np.ndarray) -> tuple[int, int, int]:
+    """How many rows are done, failed and pending."""
+    done, failed, pending = (int((status == one).sum()) for one in (DONE, FAILED, PENDING))
+    return done, failed, pending
 
 
 def _stands(source: Source, path: str) -> bool:

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from amber_cache.asr_models import AsrModel
 from amber_cache.config import ALL_LAYERS, ExtractConfig
 from amber_cache.encoders import names as known
 from amber_cache.encoders.hf_files import encoder_id, read_config
+from amber_cache.entry_names import ASR, input_of
 from amber_cache.errors import ConfigError, EncoderError
 from amber_cache.records import Corpus
 
@@ -22,11 +24,12 @@ EncoderNames: TypeAlias = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One entry: an encoder's layer, pooled, in a precision that the encoder has.
+    """One entry: an encoder's layer, pooled, in a precision that the encoder has, of one input.
 
     Attributes:
         encoder: As the user or the corpus names it.
         name: The entry's in the cache.
+        asr: Whose transcripts are encoded; None for what the corpus itself brings.
     """
 
     modality: str
@@ -35,6 +38,12 @@ class Wanted:
     pooling: str
     precision: str
     name: str
+    asr: AsrModel | None = None
+
+    @property
+    def input(self) -> str:
+        """What is encoded: "audio", "text", "text@asr-NAME"."""
+        return input_of(self.modality, self.name)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -54,13 +63,18 @@ def encoder_names(config: ExtractConfig, corpus: Corpus) -> dict[str, tuple[str,
     for modality, short in (("audio", config.audio_encoder), ("text", config.text_encoder)):
         if short is not None and given.setdefault(modality, (short,)) != (short,):
             raise ConfigError(f"--{modality}-encoder and --encoder {modality}=... disagree")
+    modalities = corpus.modalities
+    if config.transcribe is not None:
+        _refuse_silent(config.transcribe, corpus)
+        modalities = tuple(dict.fromkeys([*modalities, "text"]))
     for modality in given:
-        if modality not in corpus.modalities:
+        if modality not in modalities:
             raise ConfigError(
-                f"--encoder {modality}=...: the corpus has {' and '.join(corpus.modalities)} only"
+                f"--encoder {modality}=...: the corpus has {' and '.join(modalities)} only"
+                + ("; --transcribe MODEL makes text of its audio" if modality == "text" else "")
             )
     defaults = {**known.DEFAULT_ENCODERS, **dict(corpus.encoders)}
-    names = {one: given.get(one, (defaults[one],)) for one in corpus.modalities}
+    names = {one: given.get(one, (defaults[one],)) for one in modalities}
     every = [name for some in names.values() for name in some]
     if all(map(known.is_builtin, every)) and (flags := _model_flags(config)):
         raise ConfigError(
@@ -70,8 +84,26 @@ def encoder_names(config: ExtractConfig, corpus: Corpus) -> dict[str, tuple[str,
     return names
 
 
-def wanted_entries(config: ExtractConfig, names: EncoderNames) -> tuple[Wanted, ...]:
+def _refuse_silent(transcribe: str, corpus: Corpus) -> None:
+    if "audio" not in corpus.modalities or all(one.audio is None for one in corpus.utterances):
+        raise ConfigError(
+            f"--transcribe {transcribe}: the corpus has no audio to transcribe; leave it out"
+        )
+
+
+def wanted_entries(
+    config: ExtractConfig,
+    names: EncoderNames,
+    *,
+    asr: AsrModel | None = None,
+    has_text: bool = True,
+) -> tuple[Wanted, ...]:
     """Every entry of a command, an encoder's layers one behind the other.
+
+    Args:
+        asr: Whose transcripts every text encoder gets too; None for nobody's.
+        has_text: Whether the corpus itself brings text; where it does not, transcripts are all
+            that there is.
 
     Raises:
         ConfigError: Two encoders would have one entry.
@@ -80,7 +112,12 @@ def wanted_entries(config: ExtractConfig, names: EncoderNames) -> tuple[Wanted, 
     entries: dict[tuple[str, str], Wanted] = {}
     for modality, encoders in names.items():
         for encoder in encoders:
-            for one in _entries_of(config, modality, encoder):
+            if ASR in encoder_id(encoder):
+                raise ConfigError(
+                    f"--encoder {modality}={encoder}: {ASR} in a name marks the entries of "
+                    "transcripts; rename the folder"
+                )
+            for one in _entries_of(config, modality, encoder, asr=asr, has_text=has_text):
                 if (other := entries.setdefault(one.key, one)) is not one:
                     raise ConfigError(
                         f"--encoder {modality}={other.encoder} and {modality}={encoder}: both "
@@ -99,6 +136,7 @@ def asked_settings(config: ExtractConfig, names: EncoderNames) -> dict[str, Any]
         "layer": config.layer[0] if is_one else _layers_text(config),
         "pooling": config.pooling,
         "precision": config.precision,
+        **({} if config.transcribe is None else {"transcribe": encoder_id(config.transcribe)}),
     }
 
 
@@ -115,8 +153,15 @@ def builtin_notes(config: ExtractConfig, names: EncoderNames, device: str) -> li
     ]
 
 
-def _entries_of(config: ExtractConfig, modality: str, encoder: str) -> list[Wanted]:
-    """A built-in encoder has one output, in float32, whatever is asked for."""
+def _entries_of(
+    config: ExtractConfig, modality: str, encoder: str, *, asr: AsrModel | None, has_text: bool
+) -> list[Wanted]:
+    """An encoder's entries of the reference, then those of transcripts.
+
+    A built-in encoder has one output, in float32, whatever is asked for.
+    """
+    heard = asr if modality == "text" else None
+    inputs = (None, heard) if heard and has_text else (heard,)
     is_builtin = known.is_builtin(encoder)
     precision = "float32" if is_builtin else config.precision
     layers = (-1,) if is_builtin else config.layer or _all_layers(modality, encoder)
@@ -128,8 +173,16 @@ def _entries_of(config: ExtractConfig, modality: str, encoder: str) -> list[Want
             layer=layer,
             pooling=pooling,
             precision=precision,
-            name=known.entry_name(encoder, layer=layer, pooling=pooling, precision=precision),
+            name=known.entry_name(
+                encoder,
+                layer=layer,
+                pooling=pooling,
+                precision=precision,
+                transcriber="" if one is None else one.name,
+            ),
+            asr=one,
         )
+        for one in inputs
         for layer in layers
     ]
 

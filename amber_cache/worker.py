@@ -1,31 +1,36 @@
 """What a worker does: its part of a stored plan, in a process of its own, here or elsewhere.
 
+A part is of utterances to be transcribed, or of batches to be encoded.
+
 It gets all that it needs to know with the part, but the audio files, the encoders and the job's
 folder, which it must find where the command finds them. It plans nothing and probes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from amber_cache.encoding import threads
 from amber_cache.errors import AmberError, CacheError
+from amber_cache.heard import Heard
+from amber_cache.hearing import hear_rows
 from amber_cache.interrupt import Stop, Stopped, stop_signals
 from amber_cache.journal import Journal, Limit
 from amber_cache.loading import load_entries
 from amber_cache.lock import take_lock
 from amber_cache.memory import give_back
 from amber_cache.parts import GO, part_journal
-from amber_cache.plan import EntryPlan
-from amber_cache.planning import encoder_notes
+from amber_cache.plan import EntryPlan, HearingPlan
+from amber_cache.planning import encoder_notes, transcriber_notes
 from amber_cache.progress import no_progress
 from amber_cache.running import DiskError, grouped, run_group
 from amber_cache.sources import Source
 from amber_cache.store_write import disk_trouble, sync_folder
+from amber_cache.transcribe import Transcriber
 from amber_cache.wanted import Wanted
 
 
@@ -49,13 +54,12 @@ class PartEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What a worker is given.
+    """What every worker is given.
 
     Attributes:
         place: Its number among the parts: where the device is "cuda", that of its GPU.
         folder: It stands already.
         cache: As the user named it.
-        inputs: Modality -> the inputs of its rows.
     """
 
     place: int
@@ -63,9 +67,34 @@ class Part:
     cache: Path
     device: str
     threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodingPart(Part):
+    """What a worker is given to encode.
+
+    Attributes:
+        inputs: By what is encoded, the inputs of its rows.
+    """
+
     decoders: int | None
     entries: tuple[PartEntry, ...]
     inputs: Mapping[str, Mapping[int, Source]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HearingPart(Part):
+    """What a worker is given to transcribe.
+
+    Attributes:
+        model: By a path or name that means the same elsewhere.
+        plan: The job's, without its batches.
+        audio: The inputs of its rows, in the order in which they are to be heard.
+    """
+
+    model: str
+    plan: HearingPlan
+    audio: Mapping[int, Source]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +120,7 @@ class _Call(Stop):
 
 
 def do_part(part: Part) -> Ended:
-    """Encode a part; what is recorded stays, however it ends."""
+    """Do a part; what is recorded stays, however it ends."""
     try:
         with ExitStack() as stack:
             stop = stack.enter_context(stop_signals(_Call(part.folder)))
@@ -107,25 +136,55 @@ def _do(part: Part, stop: Stop, stack: ExitStack) -> list[str]:
     lock = take_lock(part.folder / "lock", what=f"--cache {part.cache}")
     stack.callback(lock.release)
     stack.callback(give_back)
+    if isinstance(part, HearingPart):
+        return _hear(part, stop, stack)
+    assert isinstance(part, EncodingPart)
+    return _encode(part, stop, stack)
+
+
+def _encode(part: EncodingPart, stop: Stop, stack: ExitStack) -> list[str]:
     wanted = [one.wanted for one in part.entries]
     loaded = load_entries(wanted, device=_device(part), stop=stop.check)
-    place = f"--cache {part.cache}: a worker"
-    notes = encoder_notes([one.plan for one in part.entries], loaded, place=place)
-    try:
+    notes = encoder_notes([one.plan for one in part.entries], loaded, place=_told(part))
+    with _writing(part, stop):
         journals = [_opened(part, one, stack) for one in part.entries]
         sync_folder(part.folder)
         how: dict[str, Any] = {"progress": no_progress, "decoders": part.decoders}
         with threads(part.threads):
             for group in grouped(loaded, journals):
-                run_group(group, part.inputs[group.modality], stop=stop, **how)
+                run_group(group, part.inputs[group.input], stop=stop, **how)
+    return notes
+
+
+def _hear(part: HearingPart, stop: Stop, stack: ExitStack) -> list[str]:
+    transcriber = Transcriber(part.model, device=_device(part))
+    notes = transcriber_notes(part.plan, transcriber, place=_told(part))
+    heard = Heard(part.folder, part.audio.keys())
+    with _writing(part, stop):
+        stack.callback(heard.close)
+        heard.open()
+        with threads(part.threads), stop.patient():
+            for _ in hear_rows(part.audio, part.audio, transcriber, heard):
+                stop.check()
+    return notes
+
+
+@contextmanager
+def _writing(part: Part, stop: Stop) -> Iterator[None]:
+    """Tell what keeps a worker from recording what it does."""
+    try:
+        yield
     except (DiskError, OSError) as error:
         stop.check()  # who made the folder may have taken it away
         reason = error.reason if isinstance(error, DiskError) else error
         raise CacheError(disk_trouble(part.cache, 0, reason)) from None
-    return notes
 
 
-def _opened(part: Part, one: PartEntry, stack: ExitStack) -> Journal:
+def _told(part: Part) -> str:
+    return f"--cache {part.cache}: a worker"
+
+
+def _opened(part: EncodingPart, one: PartEntry, stack: ExitStack) -> Journal:
     journal = part_journal(part.folder, one.number, one.plan, one.batches)
     stack.callback(journal.close)
     journal.open()

@@ -19,7 +19,7 @@ import numpy as np
 from amber_cache.errors import ConfigError, InterruptError
 from amber_cache.store import open_cache, write_whole
 from amber_heads.configuration.options import FUSION
-from amber_heads.configuration.use_options import PredictConfig
+from amber_heads.configuration.use_options import CACHE_SUFFIXES, PredictConfig
 from amber_heads.counting import counted
 from amber_heads.progress import Progress, no_progress
 from amber_heads.results import without_nan
@@ -35,8 +35,6 @@ from amber_heads.using.members import (
 from amber_heads.using.new_material import FileOptions, gather_cache, gather_files, parse_encoders
 from amber_heads.using.own_folds import own_data, used_ids
 from amber_heads.using.windows import checked_window
-
-_CACHE_SUFFIXES = (".h5", ".hdf5")
 
 
 def run_predict(
@@ -67,7 +65,7 @@ def run_predict(
     encoders = parse_encoders(
         config.encoder, audio=config.audio_encoder, text=config.text_encoder, run=run
     )
-    caches = [one for one in places if one.suffix.lower() in _CACHE_SUFFIXES]
+    caches = [one for one in places if one.suffix.lower() in CACHE_SUFFIXES]
     if not caches:
         with ExitStack() as stack:
             kept = out or Path(stack.enter_context(tempfile.TemporaryDirectory()))

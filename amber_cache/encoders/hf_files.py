@@ -18,6 +18,10 @@ from typing import Any
 
 from amber_cache.errors import EncoderError
 
+#: The attribute of an entry that says how its weight files looked: they need not be read again
+#: as long as they look so. It differs from machine to machine.
+WEIGHT_FILES = "weight_files"
+
 _CONFIG_FILES = ["*.json", "*.txt", "*.model"]
 _WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 
@@ -123,6 +127,20 @@ def local_checkpoint(name: str) -> tuple[str, tuple[Path, ...]] | None:
         return None
 
 
+def model_files(name: str) -> tuple[Path, str, tuple[Path, ...]]:
+    """Folder, revision and weight files of any model; the hub is asked for what is not here.
+
+    Raises:
+        EncoderError: There is no such model, the hub is out of reach, or a file is missing.
+    """
+    local = local_folder(name)
+    is_local = local is not None and local.is_dir()
+    if not is_local and (found := local_checkpoint(name)) is not None and found[1]:
+        return found[1][0].parent, found[0], found[1]
+    folder = local if local is not None and is_local else _from_hub(name)
+    return folder, "" if is_local else folder.name, _weight_files(folder, encoder=name)
+
+
 def file_looks(paths: Sequence[Path]) -> list[str]:
     """Name, size and time of change of files: as long as they agree, so do the bytes."""
     found = [(path.name, path.stat()) for path in paths]
@@ -188,11 +206,10 @@ def one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__
 
 
-def _from_hub(name: str, *, builtin: str) -> Path:
-    way_out = (
-        f"give a local folder that holds the downloaded model, or use the built-in "
-        f"encoder {builtin!r}"
-    )
+def _from_hub(name: str, *, builtin: str = "") -> Path:
+    way_out = "give a local folder that holds the downloaded model"
+    if builtin:
+        way_out += f", or use the built-in encoder {builtin!r}"
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         raise EncoderError(f"encoder {name}: there is no such folder; {way_out}")
     from huggingface_hub import snapshot_download

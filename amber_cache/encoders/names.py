@@ -6,6 +6,7 @@ No encoder is loaded here, and torch is not imported.
 from __future__ import annotations
 
 from amber_cache.encoders.hf_files import encoder_id
+from amber_cache.entry_names import ASR
 
 #: What `amber extract` runs when no encoder is named: the paper's pair.
 DEFAULT_ENCODERS: dict[str, str] = {
@@ -21,11 +22,17 @@ BUILTIN_REVISIONS: dict[str, str] = {"mel": "1", "hash": "1"}
 
 
 def entry_name(
-    encoder: str, *, layer: int = -1, pooling: str = "mean", precision: str = "float32"
+    encoder: str,
+    *,
+    layer: int = -1,
+    pooling: str = "mean",
+    precision: str = "float32",
+    transcriber: str = "",
 ) -> str:
     """The name of an encoder's entry in a cache: its id, and what differs from the default.
 
-    A built-in encoder computes in float32 always, so its entry never names a precision.
+    A built-in encoder computes in float32 always, so its entry never names a precision. A
+    transcriber is named where its transcripts are encoded, and not the reference.
 
     >>> entry_name("facebook/wav2vec2-base", layer=9)
     'facebook--wav2vec2-base@layer9'
@@ -33,6 +40,8 @@ def entry_name(
     'mel+mean-std'
     >>> entry_name("bert-base-uncased", precision="bfloat16")
     'bert-base-uncased~bfloat16'
+    >>> entry_name("hash", transcriber="openai--whisper-small")
+    'hash@asr-openai--whisper-small'
     """
     name = encoder_id(encoder).replace("/", "--")
     if layer != -1:
@@ -41,7 +50,7 @@ def entry_name(
         name += f"+{pooling}"
     if precision != "float32" and not is_builtin(encoder):
         name += f"~{precision}"
-    return name
+    return f"{name}{ASR}{transcriber}" if transcriber else name
 
 
 def is_builtin(name: str) -> bool:

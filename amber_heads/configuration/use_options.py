@@ -5,7 +5,8 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,12 @@ from amber_heads.configuration.options import (
     ProtocolOption,
     RatersOption,
 )
+
+#: How a cache's name ends, among what is predicted.
+CACHE_SUFFIXES = (".h5", ".hdf5")
+
+#: Where a setting may stand that is extraction's too: amber.toml and the environment.
+_SHARED_LEVELS = (1, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,3 +68,16 @@ class EvalConfig:
     raters: RatersOption = None
     choices: ChoicesOption = None
     subset: Annotated[tuple[Listing, ...], "COLUMN=VALUE,...: judge on these utterances alone"] = ()
+
+
+def for_places(
+    config: PredictConfig, origins: Mapping[str, int], places: Sequence[Path]
+) -> PredictConfig:
+    """Without a transcriber that amber.toml or the environment name, where a cache is predicted.
+
+    They name it for `amber extract` too; a flag that has no effect is refused later.
+    """
+    is_cache = any(one.suffix.lower() in CACHE_SUFFIXES for one in places)
+    if is_cache and origins["transcribe"] in _SHARED_LEVELS:
+        return replace(config, transcribe=None)
+    return config

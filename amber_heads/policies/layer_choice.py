@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from amber_cache.errors import ConfigError
-from amber_cache.store import Cache
+from amber_cache.store import Cache, preferred
 from amber_heads.configuration.options import GridConfig, TrainingConfig, encoder_axis
 from amber_heads.policies.layers import WEIGHTED, layer_groups, parse_name
 
@@ -133,7 +133,7 @@ def _entry(cache: Cache, modality: str, named: str | None, word: str) -> str | N
     names = cache.encoders(modality)
     groups = layer_groups(names)
     offered = list(groups) if word == WEIGHTED else [n for n in names if _has_layer(n, word)]
-    found = [one for one in offered if _is_of(one, named)]
+    found = preferred([one for one in offered if _is_of(one, named)])
     if len(found) == 1:
         return found[0]
     if found:
@@ -141,7 +141,7 @@ def _entry(cache: Cache, modality: str, named: str | None, word: str) -> str | N
             f"--layer {word}: of {modality}, {' or '.join(found)} can be meant; name one with "
             f"--encoder {modality}=NAME"
         )
-    own = [one for one in names if _is_of(one, named)]
+    own = preferred([one for one in names if _is_of(one, named)])
     if word == WEIGHTED and named is not None and any(named in some for some in groups.values()):
         raise ConfigError(
             f"--layer weighted: --encoder {modality}={named} is one layer of several; name the "

@@ -1,8 +1,8 @@
 """Layers of one encoder in a cache: which entries they are, and how they go as one input.
 
 `NAME@weighted` stands for all entries `NAME@layer0`, `NAME@layer1`, ... of a modality, and for
-`NAME` itself, which is the last layer. Pooling and precision stand behind it, as in an entry's
-name, and are the same in all. Nothing here imports torch.
+`NAME` itself, which is the last layer. Pooling, precision and who transcribed stand behind it, as
+in an entry's name, and are the same in all. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WEIGHTED = "weighted"
 
 _NAME = re.compile(
     r"(?P<base>.+?)(@(layer(?P<layer>-?\d+)|(?P<all>weighted)))?"
-    r"(?P<rest>(\+[^@+~]+)?(~[^@+~]+)?)"
+    r"(?P<rest>(\+[^@+~]+)?(~[^@+~]+)?(@asr-.+)?)"
 )
 
 #: What all layers of one input have in common, where their entries say it.
@@ -35,6 +35,9 @@ _SHARED = (
     "pooling",
     "precision",
     "sampling_rate_hz",
+    "transcriber",
+    "transcriber_revision",
+    "transcriber_sha256",
 )
 
 #: Below it, two entries are one layer that was computed twice (of layers side by side the least
@@ -48,7 +51,8 @@ class LayerName:
 
     Attributes:
         encoder: The encoder's part.
-        rest: Pooling and precision, "+mean-std~bfloat16"; "" for the defaults.
+        rest: Pooling, precision and who transcribed the text, "+mean-std~bfloat16@asr-tiny"; "" for
+            the defaults and the reference.
         layer: Its number, -1 where the name has none; None for all layers.
     """
 
@@ -67,6 +71,8 @@ def parse_name(name: str) -> LayerName:
 
     >>> parse_name("org--wide@layer9+mean-std")
     LayerName(encoder='org--wide', rest='+mean-std', layer=9)
+    >>> parse_name("bert@layer9@asr-tiny").weighted
+    'bert@weighted@asr-tiny'
     >>> parse_name("mel").layer, parse_name("org/wide@weighted").weighted
     (-1, 'org--wide@weighted')
     """

@@ -43,13 +43,16 @@ def in_place_of(cache: Cache, entry: InputEntry, name: str | None) -> InPlace:
     Raises:
         EncoderError: It was made by another encoder; what differs is named.
         CacheError: There is no such entry, or the cache is damaged.
-        ConfigError: Layers that the run sums are not there.
+        ConfigError: Layers that the run sums are not there, or nobody named an entry and this one
+            is of another's text: transcripts in the place of the reference, or the other way.
     """
     if entry.layers:
         return _layers_in_place(cache, entry, name)
     is_there = name is None and entry.entry in cache.encoders(entry.modality)
     found = cache.embeddings(entry.modality, entry.entry if is_there else name)
     _refuse_other(cache, entry, entry.attrs, found)
+    if name is None:
+        _refuse_other_text(cache, entry, found)
     return InPlace(entry.modality, np.asarray(found.vectors), found.status, found.error)
 
 
@@ -63,6 +66,8 @@ def _layers_in_place(cache: Cache, entry: InputEntry, name: str | None) -> InPla
         found = cache.embeddings(entry.modality, one)
         # Which layer it is was held against its name, and an entry may not say it.
         _refuse_other(cache, entry, {**entry.attrs, "layer": found.attrs.get("layer")}, found)
+        if name is None:
+            _refuse_other_text(cache, entry, found)
         vectors[:, number] = found.vectors
         bad = found.status != DONE
         status[bad], error[bad] = found.status[bad], found.error[bad]
@@ -104,3 +109,22 @@ def _refuse_other(
             f"{cache.path}: {entry.modality}/{found.name} has {found.vectors.shape[1]} features, "
             f"and the run was trained on {entry.dimension}"
         )
+
+
+def _refuse_other_text(cache: Cache, entry: InputEntry, found: Embedding) -> None:
+    """Training on the reference and testing on transcripts is for those who ask for it."""
+    trained, there = (one.get("transcriber_sha256") for one in (entry.attrs, found.attrs))
+    if trained == there:
+        return
+    raise ConfigError(
+        f"{cache.path}: {entry.modality}/{found.name} is of {_text_of(found.attrs)}, and the run "
+        f"was trained on {_text_of(entry.attrs)}; --encoder {entry.modality}={found.name} takes it "
+        "all the same"
+    )
+
+
+def _text_of(attrs: Mapping[str, Any]) -> str:
+    who = attrs.get("transcriber")
+    if who is None:
+        return "the reference text"
+    return f"what {who} transcribed (weights {str(attrs.get('transcriber_sha256'))[:8]})"

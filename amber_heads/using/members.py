@@ -51,7 +51,7 @@ def answer_head(run: LoadedRun, missing: Collection[str]) -> str:
     if not there:
         lost = " and ".join(sorted(missing))
         raise ConfigError(
-            f"without {lost} nothing is left that the run reads; give {_giving(missing)}"
+            f"without {lost} nothing is left that the run reads; give {_giving(run, missing)}"
         )
     if supervised := [head for head in there if head in run.supervised]:
         return supervised[0]
@@ -60,7 +60,7 @@ def answer_head(run: LoadedRun, missing: Collection[str]) -> str:
         f"without {' and '.join(sorted(missing))} the {' or '.join(there)} head would have to "
         f"answer, and the raters never taught it (--loss {told.get('loss')}, --student "
         f"{told.get('student')}, --expert-loss {told.get('expert_loss')}); give what is missing "
-        f"({_giving(missing)}), or train with --expert-loss 1 or another --loss"
+        f"({_giving(run, missing)}), or train with --expert-loss 1 or another --loss"
     )
 
 
@@ -170,6 +170,8 @@ def _members_by_fold(run: LoadedRun) -> Sequence[tuple[Member, ...]]:
     return [tuple(one for one in run.members if one[0] == fold) for fold in range(len(run.folds))]
 
 
-def _giving(missing: Collection[str]) -> str:
-    ways = {"text": "a manifest with transcripts, --transcribe MODEL", "audio": "audio files"}
+def _giving(run: LoadedRun, missing: Collection[str]) -> str:
+    heard = [one.attrs.get("transcriber") for one in run.inputs.values() if one.modality == "text"]
+    model = next(filter(None, heard), "MODEL")  # who wrote the text that the run was trained on
+    ways = {"text": f"a manifest with transcripts, --transcribe {model}", "audio": "audio files"}
     return ", ".join(ways.get(one, one) for one in sorted(missing))

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from amber_cache.errors import ConfigError, UtteranceError
 from amber_cache.records import Utterance
-from amber_cache.store import DONE, Cache
+from amber_cache.store import DONE, NO_TEXT, Cache
 from amber_heads.counting import counted
 from amber_heads.progress import Progress
 from amber_heads.using.cached_inputs import InPlace, in_place_of
@@ -98,6 +98,8 @@ def gather_files(
     rest = cut.utterances
     heard: set[str] = set()
     if options.transcribe is not None:
+        for entry in run.inputs.values():
+            embed.refuse_other_transcriber(entry.attrs, options.transcribe)
         rest, errors = embed.transcribe_utterances(
             rest,
             options.transcribe,
@@ -224,7 +226,7 @@ def _failed_rows(cache: Cache, found: InPlace, ids: Sequence[str]) -> dict[str, 
     return {
         ids[row]: f"{found.modality}: {found.error[row] or 'is not encoded yet'}"
         for row in np.flatnonzero(found.status != DONE).tolist()
-        if inputs is not None and str(inputs[row]).strip()
+        if inputs is not None and str(inputs[row]).strip() and found.error[row] != NO_TEXT
     }
 
 
