@@ -215,8 +215,8 @@ def extract(
     """
     config, origins = _resolved(ExtractConfig, given)
     config = with_shards_cache(config, is_cache_given=origins["cache"] == Origin.FLAG)
-    from amber_cache.backends import parse_workers
     from amber_cache.extract import extract as run_extract
+    from amber_cache.jobs.backends import parse_workers
 
     crew = parse_workers(workers, backend)
     with show_progress(quiet=quiet or json) as progress:
@@ -415,7 +415,7 @@ def export(
     of_cache = {"--cache": cache, "--out": out, "--salt-file": salt_file, "--votes": votes}
     refuse_mixture(of_run, {**of_cache, "--keep-columns": keep_columns})
     if cache is not None:
-        from amber_cache.shared_cache import share_cache
+        from amber_cache.shared.shared_cache import share_cache
 
         how: dict[str, Any] = {"salt_file": salt_file, "votes": votes, "keep": keep_columns}
         tell = None if json else _say  # who shares must see what goes out, quiet or not

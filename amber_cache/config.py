@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from amber_cache.config_settings import Setting, settings_of
-from amber_cache.config_sources import Origin, refuse_unknown_keys, resolve
-from amber_cache.config_types import (
+from amber_cache.configuration.settings import Setting, settings_of
+from amber_cache.configuration.sources import Origin, refuse_unknown_keys, resolve
+from amber_cache.configuration.types import (
     ALL_LAYERS,
     EncoderName,
     Encoders,
@@ -24,7 +24,7 @@ from amber_cache.config_types import (
     Listings,
     Pairs,
 )
-from amber_cache.config_values import coerce
+from amber_cache.configuration.values import coerce
 from amber_cache.errors import ConfigError
 
 __all__ = [

@@ -23,7 +23,8 @@ from amber_cache.config import EncoderName, ExtractConfig, Layer
 from amber_cache.encoders import names as known
 from amber_cache.errors import CacheError, UtteranceError
 from amber_cache.extract import extract
-from amber_cache.loading import LoadedEntry, load_entries, require_cuda
+from amber_cache.jobs.loading import LoadedEntry, load_entries, require_cuda
+from amber_cache.jobs.wanted import Wanted
 from amber_cache.progress import Progress, no_progress
 from amber_cache.recordings import find_recordings
 from amber_cache.records import Hertz, Seconds, Utterance
@@ -35,7 +36,6 @@ from amber_cache.same_encoder import (
 )
 from amber_cache.store import DONE, open_cache
 from amber_cache.transcribe import transcribe_utterances
-from amber_cache.wanted import Wanted
 
 __all__ = [
     "Embedded",
@@ -79,7 +79,7 @@ class Embedder:
         """
         import torch
 
-        from amber_cache.encoding import threads
+        from amber_cache.jobs.encoding import threads
         from amber_cache.pooling import pool
 
         encoder, wanted = self.entry.encoder, self.entry.wanted

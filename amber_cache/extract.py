@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from amber_cache.backends import Workers
 from amber_cache.config import ExtractConfig
 from amber_cache.errors import ConfigError, InterruptError
-from amber_cache.finish import entries_of, finish
-from amber_cache.interrupt import Stop, Stopped, stop_signals
-from amber_cache.job import Job
-from amber_cache.loading import LoadedEntry, chosen_device, load_entries
-from amber_cache.planning import (
+from amber_cache.jobs.backends import Workers
+from amber_cache.jobs.finish import entries_of, finish
+from amber_cache.jobs.interrupt import Stop, Stopped, stop_signals
+from amber_cache.jobs.job import Job
+from amber_cache.jobs.loading import LoadedEntry, chosen_device, load_entries
+from amber_cache.jobs.planning import (
     make_plan,
     parse_shard,
     refuse_other_encoders,
@@ -32,11 +32,11 @@ from amber_cache.planning import (
     resumed_notes,
     took_its_place,
 )
+from amber_cache.jobs.report import ExtractReport
+from amber_cache.jobs.task import Task, look, require_unchanged
+from amber_cache.jobs.wanted import Wanted
 from amber_cache.progress import Progress, no_progress
-from amber_cache.report import ExtractReport
-from amber_cache.task import Task, look, require_unchanged
 from amber_cache.transcribe import Transcriber
-from amber_cache.wanted import Wanted
 
 __all__ = ["ExtractReport", "extract"]
 
@@ -120,12 +120,12 @@ def _done(
 ) -> ExtractReport:
     """Load what is needed, do what the job lacks, finish."""
     with stop.patient():  # libraries take ill to being interrupted in their first imports
-        import amber_cache.checking as checking
-        import amber_cache.hearing as hearing
-        import amber_cache.running as running
+        import amber_cache.jobs.checking as checking
+        import amber_cache.jobs.hearing as hearing
+        import amber_cache.jobs.running as running
 
         if crew:
-            import amber_cache.cutting as cutting
+            import amber_cache.jobs.cutting as cutting
     stop.check()
     device = _device(job, task)
     loaded = _at_hand(given, task.wanted, device=device) or load_entries(

@@ -18,17 +18,23 @@ import numpy as np
 from amber_cache.config import ImportConfig, Origin
 from amber_cache.corpora import read_corpus
 from amber_cache.errors import CacheError, ConfigError
-from amber_cache.features import Features, joined, read_features, refuse_strangers, some_ids
-from amber_cache.former import (
+from amber_cache.jobs.former import (
     former_content,
     is_same,
     taken_over,
     transcripts_moved_over,
 )
+from amber_cache.jobs.report import Failure
+from amber_cache.jobs.same_settings import refuse_other_settings
+from amber_cache.own_features.features import (
+    Features,
+    joined,
+    read_features,
+    refuse_strangers,
+    some_ids,
+)
 from amber_cache.progress import Progress, no_progress
 from amber_cache.records import Corpus
-from amber_cache.report import Failure
-from amber_cache.same_settings import refuse_other_settings
 from amber_cache.sources import survey
 from amber_cache.store import (
     DONE,

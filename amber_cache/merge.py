@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from amber_cache.completion import combined
 from amber_cache.errors import CacheError, InterruptError
-from amber_cache.former import is_same
-from amber_cache.interrupt import Stopped, stop_signals
-from amber_cache.job import Job
-from amber_cache.provenance import merged_attrs
-from amber_cache.report import Failure, failures_of
-from amber_cache.safe_files import parse_json
-from amber_cache.stamps import PLAN_STAMP, SEEN_NS
+from amber_cache.files.safe_files import parse_json
+from amber_cache.jobs.completion import combined
+from amber_cache.jobs.former import is_same
+from amber_cache.jobs.interrupt import Stopped, stop_signals
+from amber_cache.jobs.job import Job
+from amber_cache.jobs.provenance import merged_attrs
+from amber_cache.jobs.report import Failure, failures_of
+from amber_cache.jobs.stamps import PLAN_STAMP, SEEN_NS
 from amber_cache.store import PENDING, CacheContent, Entry, Transcripts, open_cache
 from amber_cache.transcripts import combined_transcripts
 

@@ -9,7 +9,7 @@ from amber_cache.asr_models import find_asr_model
 from amber_cache.encoders import names as known
 from amber_cache.encoders.hf_files import local_folder
 from amber_cache.errors import EncoderError
-from amber_cache.wanted import Wanted
+from amber_cache.jobs.wanted import Wanted
 
 #: What must be the same of an encoder, by name in an entry's attributes.
 _SAME = ("weights_sha256", "layer", "pooling", "precision", "sampling_rate_hz")

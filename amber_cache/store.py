@@ -1,7 +1,7 @@
 """The cache: one HDF5 file with utterances, votes and the embeddings of any number of encoders.
 
 `open_cache` reads one, `write_cache` writes one whole, `verify_cache` looks at all of it; the
-schema stands in store_schema.py. What stage two takes from stage one, it takes from here.
+schema stands in storage/schema.py. What stage two takes from stage one, it takes from here.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from types import TracebackType
 
 import numpy as np
 
-from amber_cache import store_checks as checks
 from amber_cache.entry_names import preferred, without_folders
 from amber_cache.errors import CacheError
-from amber_cache.safe_files import parse_json, read_bounded, read_json, require_regular
-from amber_cache.safe_hdf5 import Guard, hard_linked, open_hdf5
-from amber_cache.store_file import (
+from amber_cache.files.safe_files import parse_json, read_bounded, read_json, require_regular
+from amber_cache.files.safe_hdf5 import Guard, hard_linked, open_hdf5
+from amber_cache.storage import checks
+from amber_cache.storage.files import (
     Source,
     find,
     listing_problems,
     open_source,
     read_attributes,
 )
-from amber_cache.store_read import (
+from amber_cache.storage.read import (
     assemble_embedding,
     embedding_names,
     read_columns,
@@ -36,7 +36,7 @@ from amber_cache.store_read import (
     read_transcripts,
     transcript_names,
 )
-from amber_cache.store_schema import (
+from amber_cache.storage.schema import (
     DONE,
     EMBEDDING_COLUMNS,
     FAILED,
@@ -55,8 +55,8 @@ from amber_cache.store_schema import (
     row_crc32,
     text_array,
 )
-from amber_cache.store_stream import Entry, read_entry
-from amber_cache.store_tables import (
+from amber_cache.storage.stream import Entry, read_entry
+from amber_cache.storage.tables import (
     CacheContent,
     Embedding,
     RatingTable,
@@ -68,9 +68,9 @@ from amber_cache.store_tables import (
     utterance_table,
     votes_table,
 )
-from amber_cache.store_write import cache_image, sync_folder, write_cache, write_whole
+from amber_cache.storage.verify_report import EmbeddingCount, Report
+from amber_cache.storage.write import cache_image, sync_folder, write_cache, write_whole
 from amber_cache.verify import verify_cache
-from amber_cache.verify_report import EmbeddingCount, Report
 
 __all__ = [
     "DONE",

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from amber_cache import store_checks as checks
 from amber_cache.errors import CacheError
-from amber_cache.store_file import (
+from amber_cache.storage import checks
+from amber_cache.storage.files import (
     Source,
     find,
     listing_problems,
@@ -23,7 +23,7 @@ from amber_cache.store_file import (
     require_file,
     stated_checksum,
 )
-from amber_cache.store_read import (
+from amber_cache.storage.read import (
     assemble_embedding,
     embedding_names,
     read_columns,
@@ -31,7 +31,7 @@ from amber_cache.store_read import (
     read_transcripts,
     transcript_names,
 )
-from amber_cache.store_schema import (
+from amber_cache.storage.schema import (
     DONE,
     EMBEDDING_COLUMNS,
     FAILED,
@@ -42,8 +42,8 @@ from amber_cache.store_schema import (
     VOTE_COLUMNS,
     Column,
 )
-from amber_cache.store_tables import Embedding, RatingTable, UtteranceTable, VoteTable
-from amber_cache.verify_report import EmbeddingCount, Report, TranscriptCount
+from amber_cache.storage.tables import Embedding, RatingTable, UtteranceTable, VoteTable
+from amber_cache.storage.verify_report import EmbeddingCount, Report, TranscriptCount
 
 
 def verify_cache(path: str | Path) -> Report:

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amber_cache import store_stream
-from amber_cache.assembly import assemble, needed_bytes
-from amber_cache.completion import combined
 from amber_cache.errors import CacheError
+from amber_cache.jobs.assembly import assemble, needed_bytes
+from amber_cache.jobs.completion import combined
 from amber_cache.records import Utterance, Vote
+from amber_cache.storage import stream
+from amber_cache.storage.sparse import SparseFile
+from amber_cache.storage.stream import moved
 from amber_cache.store import (
     DONE,
     FAILED,
@@ -32,8 +34,6 @@ from amber_cache.store import (
     votes_table,
     write_cache,
 )
-from amber_cache.store_sparse import SparseFile
-from amber_cache.store_stream import moved
 
 NUM, WIDTH = 50, 7
 
@@ -87,7 +87,7 @@ def checksums(path: Path) -> list[str]:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_stream, "_BLOCK_BYTES", 4 * WIDTH * 4)
+    monkeypatch.setattr(stream, "_BLOCK_BYTES", 4 * WIDTH * 4)
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -132,7 +132,7 @@ def test_a_row_that_is_not_its_checksums_ends_it(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_vectors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_stream, "_BLOCK_BYTES", 1 << 20)
+    monkeypatch.setattr(stream, "_BLOCK_BYTES", 1 << 20)
     peaks = []
     for width in (64, 16_384):
         whole = embedding(num=300, width=width)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amber_cache.batching import padded_share, plan_batches, plan_with_little_padding
-from amber_cache.encoding import AUDIO_BUDGET_MS
+from amber_cache.jobs.encoding import AUDIO_BUDGET_MS
 from tests.benchmarks.base_models import iemocap_lengths_s
 
 lengths_lists = st.lists(st.integers(0, 500), max_size=40)

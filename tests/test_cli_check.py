@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 import pytest
 
-from amber_cache import checking, encoding
-from amber_cache.checking import LIMITS, relative_error
 from amber_cache.encoders import hf_audio
+from amber_cache.jobs import checking, encoding
+from amber_cache.jobs.checking import LIMITS, relative_error
 from tests.commands import amber
 from tests.made_corpora import (
     assert_refused,

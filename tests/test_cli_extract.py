@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from amber_cache import encoding
 from amber_cache.encoders import load_encoder
+from amber_cache.jobs import encoding
 from amber_cache.pooling import masked_mean_std
 from amber_cache.store import verify_cache
 from tests.commands import amber

@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 import pytest
 
-from amber_cache import encoding
 from amber_cache.encoders import load_encoder
 from amber_cache.encoders.hf_audio import HfAudioEncoder
+from amber_cache.jobs import encoding
 from tests.commands import amber
 from tests.made_corpora import (
     assert_refused,

@@ -10,7 +10,7 @@ import h5py
 import pytest
 import torch
 
-from amber_cache import encoding
+from amber_cache.jobs import encoding
 from amber_cache.store import verify_cache
 from tests.commands import Finished, amber
 from tests.made_corpora import (

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 import torch
 
-from amber_cache import assembly, audio, encoding
+from amber_cache import audio
 from amber_cache.encoders import load_encoder
-from amber_cache.lock import take_lock
+from amber_cache.jobs import assembly, encoding
+from amber_cache.jobs.lock import take_lock
 from tests.commands import ROOT, Finished, amber
 from tests.made_corpora import (
     BUILTIN,
@@ -420,7 +421,7 @@ def test_a_dead_holders_lock_does_not_block(manifest: Path) -> None:
     folder = manifest.parent / "cache.h5.job"
     folder.mkdir()
     code = (
-        "import os, pathlib, sys, amber_cache.lock as lock\n"
+        "import os, pathlib, sys, amber_cache.jobs.lock as lock\n"
         "held = lock.take_lock(pathlib.Path(sys.argv[1]), what='it')\n"
         "os.kill(os.getpid(), 9)"
     )
@@ -453,7 +454,7 @@ def test_a_local_models_files_are_looked_at_without_loading_it(
     model = save_audio_model(tmp_path_factory.mktemp("m") / "w2v", "wav2vec2-group")
     extract(manifest, "--audio-encoder", model)
     monkeypatch.setattr("amber_cache.extract.load_entries", None)
-    monkeypatch.setattr("amber_cache.loading.sha256", None)
+    monkeypatch.setattr("amber_cache.jobs.loading.sha256", None)
     assert "nothing was missing" in extract(manifest, "--audio-encoder", model).out
     monkeypatch.undo()
     os.utime(model / "model.safetensors")  # looks otherwise, and is the same

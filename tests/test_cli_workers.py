@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from amber_cache import encoding, sharing
-from amber_cache.backends import Workers
 from amber_cache.config import ExtractConfig
 from amber_cache.errors import AmberError, InterruptError
 from amber_cache.extract import ExtractReport
 from amber_cache.extract import extract as run_extract
+from amber_cache.jobs import encoding, sharing
+from amber_cache.jobs.backends import Workers
 from amber_cache.progress import Progress, no_progress
 from tests.commands import ROOT
 from tests.made_corpora import assert_refused, extract, make_corpus, voice, write_audio
@@ -189,7 +189,7 @@ def test_killed_in_the_middle_any_number_of_workers_goes_on(
     wanted = clean(manifest)
     code = (
         "import os, pathlib\n"
-        "from amber_cache import encoding\n"
+        "from amber_cache.jobs import encoding\n"
         "from tests import test_cli_workers as here\n"
         "encoding.AUDIO_BUDGET_MS['cpu'], encoding.TEXT_BUDGET['cpu'] = 1_200, 30\n"
         "import pytest\n"

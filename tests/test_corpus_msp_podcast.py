@@ -15,7 +15,7 @@ from amber_cache.corpora.msp_podcast import read_msp_podcast
 from amber_cache.corpora.msp_words import label_of
 from amber_cache.errors import CorpusError
 from amber_cache.records import Corpus, Utterance
-from amber_cache.store_tables import ratings_table, utterance_table, votes_table
+from amber_cache.storage.tables import ratings_table, utterance_table, votes_table
 from tests.fake_msp_podcast import RELEASES, Segment, make_msp_podcast
 
 DETAILED, BLOCKS, JSON = "labels_detailed.csv", "labels.txt", "labels_detailed.json"

@@ -15,9 +15,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from amber_cache import encoding
 from amber_cache.encoders import load_encoder
 from amber_cache.errors import UtteranceError
+from amber_cache.jobs import encoding
 from amber_cache.sources import Source
 from tests.commands import ROOT, amber
 from tests.made_corpora import (

@@ -16,10 +16,10 @@ import pytest
 import soundfile
 from transformers import pipeline
 
-from amber_cache.backends import Workers
 from amber_cache.config import ExtractConfig
 from amber_cache.errors import AmberError
 from amber_cache.extract import extract as run_extract
+from amber_cache.jobs.backends import Workers
 from amber_cache.store import open_cache, verify_cache
 from amber_cache.transcribe import Transcriber
 from tests.commands import ROOT, amber
@@ -290,7 +290,7 @@ def test_a_corpus_without_text_gets_the_transcripts_entry_alone(manifest: Path) 
 def test_a_shard_hears_its_own_and_together_they_are_one_job(
     made: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from amber_cache import encoding
+    from amber_cache.jobs import encoding
 
     monkeypatch.setitem(encoding.TEXT_BUDGET, "cpu", 12)  # batches of one or two
     hear(manifest)

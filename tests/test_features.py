@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from amber_cache.features import Features, read_features
+from amber_cache.own_features.features import Features, read_features
 
 IDS = ["b/1.wav", "a", "Grüße 你", "7"]
 VALUES = np.array([[1, -2.5, 1e-30], [0.1, 3, 4], [np.nan, 0, 7], [1e300, -0.0, 2]])

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from amber_cache.errors import UtteranceError
-from amber_cache.journal import Journal, Outcome
-from amber_cache.recorder import Recorder
-from amber_cache.store_schema import DONE, FAILED, PENDING
+from amber_cache.jobs.journal import Journal, Outcome
+from amber_cache.jobs.recorder import Recorder
+from amber_cache.storage.schema import DONE, FAILED, PENDING
 
 BATCHES = {0: (5, 2), 1: (9,), 2: (7, 3)}
 WIDTH = 4

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from amber_cache import encoding
 from amber_cache.encoders import Encoded, Encoder, Prepared, load_encoder, registry
-from amber_cache.memory import Limits, fits, is_out_of_memory, within_memory
+from amber_cache.jobs import encoding
+from amber_cache.jobs.memory import Limits, fits, is_out_of_memory, within_memory
 from amber_cache.sources import Source
 from tests.made_corpora import (
     extract,

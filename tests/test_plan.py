@@ -8,8 +8,8 @@ import json
 import pytest
 
 from amber_cache.errors import CacheError, ConfigError
-from amber_cache.plan import EntryPlan, Plan, corpus_difference, read_plan
-from amber_cache.planning import parse_shard
+from amber_cache.jobs.plan import EntryPlan, Plan, corpus_difference, read_plan
+from amber_cache.jobs.planning import parse_shard
 from amber_cache.sources import KnownFile
 
 ENTRY = EntryPlan(

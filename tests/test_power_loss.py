@@ -12,11 +12,11 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from amber_cache import encoding
-from amber_cache.backends import Workers
 from amber_cache.config import ExtractConfig
 from amber_cache.extract import extract
-from amber_cache.journal import Journal
+from amber_cache.jobs import encoding
+from amber_cache.jobs.backends import Workers
+from amber_cache.jobs.journal import Journal
 from amber_cache.store import verify_cache
 from tests.made_corpora import make_corpus
 from tests.test_cli_merge import content

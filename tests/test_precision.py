@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from amber_cache.checking import LIMITS
 from amber_cache.encoders import load_encoder
+from amber_cache.jobs.checking import LIMITS
 from amber_cache.pooling import masked_mean
 from tests.tiny_models import (
     AUDIO_MODELS,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from amber_cache.errors import CorpusError
-from amber_cache.parquet import column_texts, read_parquet
+from amber_cache.files.parquet import column_texts, read_parquet
 
 #: From a column's name as it stands in the file to the one that is used.
 Naming: TypeAlias = Callable[[str], str]

@@ -39,12 +39,12 @@ def plan(num: int) -> str:
 
 def journal(num: int) -> str:
     """Record, read again, assemble."""
-    from amber_cache.assembly import assemble
     from amber_cache.batching import plan_batches
-    from amber_cache.completion import completed
-    from amber_cache.journal import Journal
-    from amber_cache.plan import EntryPlan
-    from amber_cache.recorder import Recorder
+    from amber_cache.jobs.assembly import assemble
+    from amber_cache.jobs.completion import completed
+    from amber_cache.jobs.journal import Journal
+    from amber_cache.jobs.plan import EntryPlan
+    from amber_cache.jobs.recorder import Recorder
     from amber_cache.records import Utterance
     from amber_cache.sources import Source
     from amber_cache.store import CacheContent, utterance_table, votes_table

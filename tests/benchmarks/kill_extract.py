@@ -37,7 +37,12 @@ import h5py
 import numpy as np
 
 import cli
-from amber_cache import assembly, audio, encoding, running  # noqa: F401  what a run imports
+from amber_cache import audio
+from amber_cache.jobs import (
+    assembly,
+    encoding,
+    running,  # noqa: F401  what a run imports
+)
 from amber_cache.store import verify_cache
 from tests.tiny_models import save_audio_model, save_text_model
 
