@@ -24,6 +24,7 @@ from amber_cache.records import Corpus, Utterance
 from amber_cache.store import (
     EmbeddingCount,
     RatingTable,
+    Transcripts,
     UtteranceTable,
     VoteTable,
     open_cache,
@@ -51,6 +52,7 @@ class Look:
         corpus: The reader's name; "" where a cache does not say.
         protocol: The label protocol it is used with by default; "" for none.
         entries: How far a cache's embeddings are; none of a corpus.
+        transcripts: What speech-recognition models heard; likewise.
         audio: By utterance, what is wrong with its audio file; "" for nothing.
         notes: What the user should be told, one line each.
     """
@@ -63,6 +65,7 @@ class Look:
     votes: VoteTable
     ratings: RatingTable | None
     entries: tuple[EmbeddingCount, ...]
+    transcripts: tuple[Transcripts, ...]
     audio: Shaped[np.ndarray, " utterance"]
     notes: tuple[str, ...] = ()
 
@@ -129,6 +132,7 @@ def _look_at_cache(place: Path) -> Look:
             votes=cache.votes,
             ratings=cache.ratings,
             entries=cache.counts(),
+            transcripts=tuple(cache.transcripts.values()),
             audio=text_array(
                 [
                     "" if sha256 else NOT_HASHED if path else NOT_NAMED
@@ -161,6 +165,7 @@ def _look_at_corpus(place: Path, corpus: Corpus, durations: bool, progress: Prog
         votes=votes_table(corpus.utterances),
         ratings=ratings_table(corpus.utterances),
         entries=(),
+        transcripts=(),
         audio=text_array(states),
         notes=(*corpus.warnings, *told({NOT_READABLE: unreadable})),
     )

@@ -10,7 +10,13 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Shaped
 
-from amber_cache.store import EmbeddingCount, RatingTable, UtteranceTable, VoteTable
+from amber_cache.store import (
+    EmbeddingCount,
+    RatingTable,
+    Transcripts,
+    UtteranceTable,
+    VoteTable,
+)
 from amber_heads.overviews.vote_statistics import numbered
 
 #: Columns whose values group utterances, and columns whose values are few.
@@ -33,6 +39,7 @@ class Tables(Protocol):
     votes: VoteTable
     ratings: RatingTable | None
     entries: tuple[EmbeddingCount, ...]
+    transcripts: tuple[Transcripts, ...]
     audio: Shaped[np.ndarray, " utterance"]
 
 

@@ -30,6 +30,7 @@ from amber_heads.overviews.contents import (
     parts_of,
 )
 from amber_heads.overviews.leaks import FoldLeakage, fold_leakage, fold_settings
+from amber_heads.overviews.recognition import Recognition, recognition_of
 from amber_heads.overviews.vote_agreement import (
     Agreement,
     Pair,
@@ -49,6 +50,7 @@ class Overview:
         policy: protocol, classes, keep, raters, choices.
         whole: All utterances.
         entries: A cache's embeddings: done, failed and pending rows.
+        recognition: Its transcripts, beside the reference.
         votes_per_utterance: Number of counted votes -> utterances.
         counted: Votes that the policy counts.
         kept: Utterances that it keeps.
@@ -67,6 +69,7 @@ class Overview:
     parts: tuple[Part, ...]
     groups: tuple[Group, ...]
     entries: tuple[EmbeddingCount, ...]
+    recognition: tuple[Recognition, ...]
     missing: tuple[Missing, ...]
     kinds: tuple[statistics.KindCount, ...]
     votes_per_utterance: dict[int, int]
@@ -115,6 +118,7 @@ def make_overview(
         parts=tuple(parts_of(table)),
         groups=tuple(group_of(name, getattr(table, name)) for name in GROUPS),
         entries=tables.entries,
+        recognition=tuple(recognition_of(table.text, one) for one in tables.transcripts),
         missing=tuple(missing_of(tables, counted)),
         kinds=statistics.count_kinds(votes, raters),
         votes_per_utterance=statistics.count_per_utterance(

@@ -106,6 +106,31 @@ def entries_table(overview: Overview) -> Table:
     )
 
 
+def recognition_table(overview: Overview) -> Table:
+    """What speech-recognition models heard, and how far that is from the reference."""
+    reasons = dict.fromkeys(one.why_not for one in overview.recognition if one.why_not)
+    return Table(
+        title="Speech recognition",
+        columns=(
+            "model", "heard", "nothing heard", "failed", "pending", "words", "replaced", "left out",
+            "put in", "word error rate",
+        ),
+        rows=tuple(
+            (
+                one.model,
+                *map(str, (one.heard, one.silent, one.failed, one.pending, one.words)),
+                *map(str, (one.substitutions, one.deletions, one.insertions)),
+                _NONE if one.wer is None else f"{one.wer:.1%}",
+            )
+            for one in overview.recognition
+        ),
+        notes=(
+            "Words of the reference; compared without case and punctuation, all words together.",
+            *(f"No rate: {one}." for one in reasons),
+        ),
+    )  # fmt: skip
+
+
 def missing_table(overview: Overview) -> Table:
     """What utterances lack, with the first of them."""
     total = overview.whole.utterances
@@ -193,6 +218,7 @@ _TABLES: tuple[Callable[[Overview], Table], ...] = (
     contents_table,
     groups_table,
     entries_table,
+    recognition_table,
     missing_table,
     kinds_table,
     numbers_table,
