@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from amber_cache.storage import schema
 from tests.commands import ROOT
 
 PAGES = ("README.md", "data/README.md")
@@ -46,3 +47,21 @@ def test_every_option_that_is_named_is_one_of_some_command() -> None:
     }
     known |= set(re.findall(r'"(--[a-z-]+)"', code))
     assert named - {f"--no-{one[2:]}" for one in known} <= known
+
+
+def test_the_layout_of_a_cache_is_the_schemas() -> None:
+    """Each row's first path and the further names behind it, with the type that it tells."""
+    groups = {
+        "utterances": schema.UTTERANCE_COLUMNS,
+        "votes": schema.VOTE_COLUMNS,
+        "ratings": schema.RATING_COLUMNS,
+        "embeddings/MODALITY/NAME": schema.EMBEDDING_COLUMNS,
+        "transcripts/MODEL": schema.TRANSCRIPT_COLUMNS,
+    }
+    text = (ROOT / "data" / "README.md").read_text("utf-8")
+    told: dict[str, list[str]] = {}
+    for group, names in re.findall(r"^\| `/([^`|]+)/(\w+`[^|]*)\|", text, re.MULTILINE):
+        told.setdefault(group, []).extend(re.findall(r"(\w+)`", names))
+    assert {group: sorted(names) for group, names in told.items()} == {
+        group: sorted(column.name for column in columns) for group, columns in groups.items()
+    }
