@@ -73,7 +73,12 @@ def small_cache(
                 modality=modality,
                 name=name,
                 status=np.full(len(made), DONE, np.uint8),
-                attrs={"encoder": name, "layer": -1, "pooling": "mean", "precision": "float32"},
+                attrs={
+                    "encoder": name.partition("@")[0],
+                    "layer": int(name.partition("@layer")[2] or -1),
+                    "pooling": "mean",
+                    "precision": "float32",
+                },
             )
         )
     content = CacheContent(

@@ -4,7 +4,8 @@ Usage: python tests/benchmarks/check_cuda.py [--device cuda] [--clips 64]
 
 Encoders: base-size wav2vec2 (group norm) and BERT with random weights; pooled embeddings of padded
 batches on the device against the CPU's, clip by clip, in each precision. Training: the demo corpus
-through `amber fit` on both, figures side by side. Then the stack against the plain loop.
+through `amber fit` on both, figures side by side. Then the tests marked `gpu`, and the stack against
+the plain loop.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ def main() -> None:
     check_encoders(arguments.device, arguments.clips)
     if arguments.device != "cpu":
         check_training(arguments.device)
+        subprocess.run([sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests"], check=True)
     bench = Path(__file__).with_name("bench_grid.py")
     precisions = ("float32",) if arguments.device == "cpu" else ("float32", "tf32", "bfloat16")
     for corpus in ("iemocap", "msp"):
