@@ -6,6 +6,8 @@ out when it is loaded (transcribe.py).
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from amber_cache.encoders.hf_files import (
+    CONFIG_FILES,
     WEIGHT_FILES,
     encoder_id,
     file_looks,
@@ -34,6 +37,8 @@ class AsrModel:
         model: As the user names it.
         id: A hub id, or the local folder's own name.
         revision: The hub's commit; "" for a local folder.
+        settings_sha256: Of what stands beside the weights in a local folder: vocabulary, features,
+            how text is generated; "" for the hub's, which its commit tells.
         looks: Of the weight files.
     """
 
@@ -42,6 +47,7 @@ class AsrModel:
     folder: Path
     revision: str
     weights_sha256: str
+    settings_sha256: str
     looks: tuple[str, ...]
 
     @property
@@ -52,8 +58,13 @@ class AsrModel:
     @property
     def attrs(self) -> dict[str, Any]:
         """What a cache says of it beside its transcripts."""
-        told = {"model": self.id, "revision": self.revision, "weights_sha256": self.weights_sha256}
-        return {**told, WEIGHT_FILES: list(self.looks)}
+        return {
+            "model": self.id,
+            "revision": self.revision,
+            "weights_sha256": self.weights_sha256,
+            "settings_sha256": self.settings_sha256,
+            WEIGHT_FILES: list(self.looks),
+        }
 
     @property
     def entry_attrs(self) -> dict[str, Any]:
@@ -74,9 +85,11 @@ def find_asr_model(model: str, *, known: Mapping[str, Mapping[str, Any]] | None 
             did then are not hashed again.
 
     Raises:
-        ConfigError: The name is an encoder's, or can't name an entry of a cache.
+        ConfigError: There is no name, or it is an encoder's, or can't name an entry of a cache.
         EncoderError: There is no such model, or the hub is out of reach.
     """
+    if not model.strip():  # as a path it would be the folder where one stands
+        raise ConfigError(f"--transcribe {model!a}: names nothing; {_WAY_OUT}, or leave it out")
     name = encoder_id(model).replace("/", "--")
     if is_builtin(model):
         raise ConfigError(
@@ -100,8 +113,16 @@ def find_asr_model(model: str, *, known: Mapping[str, Mapping[str, Any]] | None 
         folder=folder,
         revision=revision,
         weights_sha256=str(attrs["weights_sha256"]) if is_known else _hashed(files, tuple(looks)),
+        settings_sha256="" if revision else _settings_sha256(folder),
         looks=tuple(looks),
     )
+
+
+def _settings_sha256(folder: Path) -> str:
+    """SHA-256 over the small files beside the weights, each with its name."""
+    found = {path.name: path for one in CONFIG_FILES for path in folder.glob(one)}
+    listing = [[name, sha256([path])] for name, path in sorted(found.items()) if path.is_file()]
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
 
 
 @lru_cache(maxsize=16)

@@ -150,13 +150,41 @@ def _refuse_other_plans(parts: Sequence[_Part]) -> None:
 
 
 def _difference(first: Mapping[str, str], other: Mapping[str, str]) -> str:
-    names = [one for one in first if one not in ("sha256", "shard")]
+    names = [one for one in sorted(first, key=_rank) if one not in ("sha256", "shard")]
     names = [name for name in names if first[name] != other.get(name)]
-    told = [
-        f"{name} {other.get(name)}, not {first[name]}" if name in _SHOWN else f"another {name}"
-        for name in names
-    ]
+    told = [_told(name, first[name], other.get(name, "")) for name in names]
     return "; ".join(told) or "it is damaged"
+
+
+def _rank(name: str) -> int:
+    """What the user asked for stands before what follows from it."""
+    return _SHOWN.index(name) if name in _SHOWN else len(_SHOWN)
+
+
+def _told(name: str, first: str, other: str) -> str:
+    """One part of two stamps; of what was asked for, and of entries, only what differs."""
+    if name not in _SHOWN:
+        return f"another {name}"
+    try:
+        before, now = (parse_json(one.encode()) for one in (first, other))
+        keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+        told = [_pair(key, before.get(key), now.get(key)) for key in keys]
+    except (ValueError, AttributeError, TypeError):  # a word, or what another script wrote
+        return f"{name} {other}, not {first}"
+    return ", ".join(told)
+
+
+def _pair(key: str, before: object, now: object) -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        inner = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        return ", ".join(f"{key}: {_pair(one, before.get(one), now.get(one))}" for one in inner)
+    if isinstance(before, dict) or isinstance(now, dict):
+        return f"{'no' if now is None else 'a further'} {key}"
+    return f"{key} {_value(now)}, not {_value(before)}"
+
+
+def _value(value: object) -> str:
+    return "none" if value is None else str(value)
 
 
 def _refuse_wrong_set(parts: Sequence[_Part], *, partial: bool) -> None:

@@ -20,13 +20,19 @@ from jaxtyping import Float32
 
 from amber_cache import audio
 from amber_cache.asr_models import AsrModel, cant_be_loaded, find_asr_model
-from amber_cache.encoders.hf_files import one_line, quiet
-from amber_cache.errors import UtteranceError
+from amber_cache.encoders.hf_files import one_line, quiet, read_json
+from amber_cache.errors import EncoderError, UtteranceError
 from amber_cache.progress import Progress, no_progress
 from amber_cache.records import Seconds, Utterance
 
 #: Longer recordings are transcribed in overlapping pieces of this length.
 CHUNK_S: Seconds = 30.0
+
+#: What a processor is made of, one of each: its features, and the letters or words it writes.
+_PROCESSOR_FILES = (
+    ("preprocessor_config.json", "processor_config.json"),
+    ("tokenizer_config.json", "tokenizer.json", "vocab.json"),
+)
 
 
 class Transcriber:
@@ -106,12 +112,29 @@ def _loaded(asr: AsrModel, device: str) -> Any:
             )
         _ = int(made.feature_extractor.sampling_rate), made.tokenizer.get_vocab()
     except Exception as error:  # whatever a checkpoint's files make transformers raise
-        raise cant_be_loaded(asr.model, one_line(error)) from error
+        raise cant_be_loaded(asr.model, _trouble(asr) or one_line(error)) from error
     # Its layer that gives letters would be random numbers where the checkpoint is of another kind.
     trained, kind = made.model.config.architectures or [], type(made.model).__name__
     if trained and kind not in trained:
         raise cant_be_loaded(asr.model, f"its weights are of {', '.join(trained)}, not of {kind}")
     return made
+
+
+def _trouble(asr: AsrModel) -> str:
+    """Why a model can't be loaded, where it is of no kind that transcribes or lacks a file."""
+    from transformers.models.auto import modeling_auto as kinds
+
+    try:
+        kind = read_json(asr.folder / "config.json", encoder=asr.model).get("model_type")
+    except EncoderError:
+        return ""
+    known = (kinds.MODEL_FOR_CTC_MAPPING_NAMES, kinds.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES)
+    if not any(kind in some for some in known):
+        return f"its config.json says model_type {kind!r}, which transcribes nothing"
+    for names in _PROCESSOR_FILES:
+        if not any((asr.folder / name).is_file() for name in names):
+            return f"its folder has no {' or '.join(names)}; download the whole model"
+    return ""
 
 
 def _plain(text: str) -> str:
@@ -172,7 +195,7 @@ def _key(utterance: Utterance, asr: AsrModel) -> str:
     with suppress(OSError):
         found = os.stat(path)
         looks = [found.st_size, found.st_mtime_ns]
-    model = [asr.id, asr.weights_sha256]
+    model = [asr.id, asr.weights_sha256, asr.settings_sha256]
     return json.dumps([*model, path, *looks, utterance.start_s, utterance.end_s])
 
 

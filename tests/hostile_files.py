@@ -25,6 +25,7 @@ from tests.commands import Finished, amber
 from tests.hostile_caches import hostile_caches
 from tests.hostile_kinds import Hostile
 from tests.hostile_runs import hostile_runs
+from tests.hostile_transcripts import hostile_transcripts
 from tests.small_caches import small_cache, utterances
 
 #: Far more than anything here needs, and far less than the files ask for.
@@ -45,6 +46,10 @@ COMMANDS: dict[str, tuple[tuple[object, ...], ...]] = {
         ("verify", "cache.h5"),
         ("fit", "--cache", "cache.h5", *_FAST, "--quiet"),
     ),
+    "heard": (
+        ("verify", "cache.h5"),
+        ("export", "--cache", "cache.h5", "--out", "shared.h5", "--quiet"),
+    ),
     "setting": (
         ("fit", "--cache", "data/cache.h5", "--config", "config.json", "--out", "new", "--quiet"),
     ),
@@ -59,23 +64,27 @@ COMMANDS: dict[str, tuple[tuple[object, ...], ...]] = {
 }
 
 
+#: What needs no run beside it.
+_ALONE = ("cache", "heard")
+
+
 class _TooLongError(BaseException):
     """A command took longer than it may; no handler of errors takes it for one."""
 
 
 def all_files() -> list[Hostile]:
     """Every trap."""
-    return [*hostile_caches(), *hostile_runs()]
+    return [*hostile_caches(), *hostile_transcripts(), *hostile_runs()]
 
 
 def make(folder: Path, chosen: Sequence[Hostile]) -> None:
     """Make traps, each in a folder of its own."""
     sound = folder / ".sound"
-    if any(one.kind != "cache" for one in chosen):
+    if any(one.kind not in _ALONE for one in chosen):
         _make_sound(sound)
     for one in chosen:
         place = folder / one.name
-        if one.kind == "cache":
+        if one.kind in _ALONE:
             place.mkdir()
         else:
             shutil.copytree(sound, place)

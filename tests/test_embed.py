@@ -201,9 +201,11 @@ def test_a_speech_recognition_model_stands_in_for_text(corpus: Path, tmp_path: P
 
     with journal.open("a") as file:
         file.write('{"of": "cut o')
-    edit_json(model / "config.json", model_type="none")  # so that it can't be loaded again
-    again, _ = transcribe_utterances(given[1:], str(model), journal=journal)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("amber_cache.transcribe.Transcriber", None)  # it is not loaded again
+        again, _ = transcribe_utterances(given[1:], str(model), journal=journal)
     assert [one.text for one in again] == [wanted, "as it is"]
+    edit_json(model / "config.json", model_type="none")
     with pytest.raises(EncoderError, match=r"--transcribe .*asr: can't be loaded"):
         transcribe_utterances(given, str(model), journal=journal)
     assert json.loads(journal.read_text().splitlines()[1])["text"] == wanted

@@ -27,7 +27,7 @@ from tests.heard_corpora import HEARD, deaf, hear, save_whisper_model, transcrip
 from tests.made_corpora import assert_refused, extract, make_corpus, read_rows, voice, write_audio
 from tests.made_corpora import write_table as write_rows
 from tests.test_cli_merge import content
-from tests.tiny_models import save_audio_model, save_ctc_model, save_text_model
+from tests.tiny_models import edit_json, save_audio_model, save_ctc_model, save_text_model
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +205,7 @@ def test_a_job_goes_on_with_the_same_model_alone(
     assert_refused(refused, r"transcribes with asr of weights_sha256 .* --overwrite discards")
     refused = extract(manifest)
     assert_refused(refused, r"was begun with transcribe asr, and this would be none")
+    assert_refused(refused, r"\(1 utterances are transcribed and 0 inputs are encoded in it\)")
 
 
 def test_new_and_changed_recordings_alone_are_heard(
@@ -392,6 +393,69 @@ def test_other_weights_of_the_same_name_are_refused(cache: Path, manifest: Path)
     assert_refused(refused, r"its transcripts/asr was made with weights_sha256 .* name another")
 
 
+def _swap_letters(model: Path) -> None:
+    """Have a model write each of two letters in the place of the other."""
+    ids = json.loads((model / "vocab.json").read_text())
+    edit_json(model / "vocab.json", i=ids["o"], o=ids["i"])
+
+
+def test_the_same_weights_with_other_settings_are_another_model(
+    cache: Path, manifest: Path
+) -> None:
+    _swap_letters(manifest.parent / "asr")
+    refused = hear(manifest)
+    assert_refused(
+        refused, r"was made with settings_sha256 .* give the model's folder another name"
+    )
+    other = Path(shutil.move(manifest.parent / "asr", manifest.parent / "asr2"))
+    before = transcripts(cache)
+    assert hear(manifest, model=other).status == 0
+    assert transcripts(cache) == before != transcripts(cache, "asr2")
+
+
+def test_an_unfinished_job_is_of_its_models_settings(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Transcriber, "hear", third_fails())
+        assert "gone" in hear(manifest).err
+    _swap_letters(manifest.parent / "asr")
+    assert_refused(hear(manifest), r"transcribes with asr of settings_sha256 .* --overwrite")
+
+
+def test_two_models_stand_side_by_side(cache: Path, manifest: Path) -> None:
+    before = content(cache)
+    done = hear(manifest, model=save_ctc_model(manifest.parent / "asr2", seed=1))
+    assert "6 new in text/hash@asr-asr2, 6 newly transcribed by asr2" in done.out
+    after = content(cache)
+    for place in ("transcripts/asr/text", f"embeddings/text/{HEARD}/vectors"):
+        assert after[place] == before[place] != after[place.replace("asr/", "asr2/")]
+
+
+def test_recordings_that_change_places_leave_a_cache_as_if_made_anew(
+    cache: Path, manifest: Path
+) -> None:
+    rows = read_rows(manifest)
+    rows[0]["audio"], rows[3]["audio"] = rows[3]["audio"], rows[0]["audio"]
+    write_rows(manifest, rows[::-1])
+    assert "2 new in text/hash@asr-asr, 2 newly transcribed" in hear(manifest).out
+    hear(manifest, "--cache", manifest.parent / "anew.h5")
+    assert transcripts(cache) == transcripts(manifest.parent / "anew.h5")
+    ours, anew = content(cache), content(manifest.parent / "anew.h5")
+    for entry in ("audio/mel", "text/hash", f"text/{HEARD}"):
+        assert ours[f"embeddings/{entry}/vectors"] == anew[f"embeddings/{entry}/vectors"]
+
+
+def test_a_shard_without_transcripts_is_told_what_it_lacks(manifest: Path) -> None:
+    parts = [manifest.parent / f"{place}.h5" for place in range(2)]
+    hear(manifest, "--cache", parts[0], "--shard", "0/2")
+    extract(manifest, "--cache", parts[1], "--shard", "1/2")
+    refused = amber("merge", manifest.parent / "merged.h5", *parts)
+    told = r"0.h5: transcribe none, not asr; no text/hash@asr-asr, no transcripts/asr; .*; make it"
+    assert_refused(refused, told)
+    assert "sha256" not in refused.err
+
+
 def test_imported_features_leave_the_transcripts(cache: Path, manifest: Path) -> None:
     before = transcripts(cache)
     np.savez(manifest.parent / "face.npz", **{f"u{i}": np.ones(3, "f4") for i in range(1, 7)})
@@ -404,11 +468,15 @@ def test_imported_features_leave_the_transcripts(cache: Path, manifest: Path) ->
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
+        ("", "--transcribe '': names nothing; .* or leave it out"),
         ("hash", "--transcribe hash: is an encoder"),
         ("gone/away/far", "--transcribe gone/away/far: can't be loaded: there is no such folder"),
         ("audio", "can't be loaded: its folder has no weights"),
-        ("bert", "--transcribe .*bert: can't be loaded"),
-        ("w2v", "can't be loaded"),
+        (
+            "bert",
+            "can't be loaded: its config.json says model_type 'bert', which transcribes nothing",
+        ),
+        ("w2v", "can't be loaded: its folder has no tokenizer_config.json or"),
         ("untrained", r"its weights are of Wav2Vec2Model, not of Wav2Vec2ForCTC"),
         ("x@asr-y", "can't name an entry of a cache"),
     ],

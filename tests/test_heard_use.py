@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from amber_cache.store import open_cache
+from amber_cache.store import make_embedding, open_cache, write_cache
 from amber_heads.using.loaded import load_run
 from tests.commands import Finished, amber
 from tests.small_runs import FAST, small_run
@@ -119,6 +120,50 @@ def test_a_run_on_transcripts_takes_its_own_transcriber_alone(place: Path, tmp_p
     assert _predict(place, "reference", "--transcribe", other).status == 0
     same = Path(shutil.copytree(place / "asr", tmp_path / "renamed"))
     assert _predict(place, "heard", "--transcribe", same).status == 0
+
+
+def test_the_same_transcripts_are_found_under_another_name(place: Path, tmp_path: Path) -> None:
+    asr = shutil.copytree(place / "asr", tmp_path / "renamed")
+    manifest, cache = place / "corpus" / "manifest.csv", tmp_path / "cache.h5"
+    extract_corpus(manifest, cache, *BUILTIN, "--transcribe", asr)
+    told = ("predict", place / "heard", cache, "--jsonl", "--quiet")
+    found, named = amber(*told), amber(*told, "--text-encoder", "hash@asr-renamed")
+    assert found.status == 0, found.err
+    assert found.out == named.out != amber(*told, "--text-encoder", "hash").out
+
+
+def test_what_could_not_be_heard_is_a_failure_where_nobody_wrote_text(
+    place: Path, tmp_path: Path
+) -> None:
+    with open_cache(place / "heard.h5") as cache:
+        content = cache.content()
+    entry = next(one for one in content.embeddings if one.name == HEARD)
+    status, error = entry.status.copy(), list(entry.error)
+    status[:2], error[0] = (2, 0), "can't be transcribed: no"
+    how = {"modality": "text", "name": HEARD, "status": status, "error": error}
+    changed = make_embedding(entry.vectors, attrs=entry.attrs, **how)
+    others = [one for one in content.embeddings if one is not entry]
+    write_cache(tmp_path / "cache.h5", replace(content, embeddings=(*others, changed)))
+    done = amber("predict", place / "heard", tmp_path / "cache.h5", "--jsonl")
+    assert "clip00: text: can't be transcribed: no" in done.err
+    assert "clip01: text: is not encoded yet" in done.err
+    assert len(done.out.splitlines()) == 13
+
+
+def test_text_that_was_given_is_told_of_a_run_on_transcripts(place: Path) -> None:
+    told = "15 transcripts are taken as given: the run was trained on what asr transcribed"
+    manifest = place / "corpus" / "manifest.csv"
+    assert told in amber("predict", place / "heard", manifest).err
+    assert "taken as given" not in amber("predict", place / "reference", manifest).err
+
+
+def test_a_model_card_says_whose_text_it_was(place: Path, tmp_path: Path) -> None:
+    for run, is_heard in (("heard", True), ("reference", False)):
+        assert amber("export", place / run, "--hub", tmp_path / run).status == 0
+        card = (tmp_path / run / "README.md").read_text(encoding="utf-8")
+        assert (
+            "The text of hash@asr-asr is what asr heard in the audio (weights " in card
+        ) == is_heard
 
 
 def test_a_missing_transcript_names_who_is_to_write_it(place: Path) -> None:

@@ -22,7 +22,9 @@ from amber_cache.errors import EncoderError
 #: as long as they look so. It differs from machine to machine.
 WEIGHT_FILES = "weight_files"
 
-_CONFIG_FILES = ["*.json", "*.txt", "*.model"]
+#: What stands beside the weights: configuration, vocabulary, how inputs are made.
+CONFIG_FILES = ["*.json", "*.txt", "*.model"]
+
 _WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -219,7 +221,7 @@ def _from_hub(name: str, *, builtin: str = "") -> Path:
         with quiet(), warnings.catch_warnings():
             # The client warns where it falls back to files that it already has: that is fine.
             warnings.simplefilter("ignore", UserWarning)
-            wanted = [*_CONFIG_FILES, "model*.safetensors"]
+            wanted = [*CONFIG_FILES, "model*.safetensors"]
             folder = Path(snapshot_download(name, allow_patterns=wanted))
             if not any(folder.glob("model*.safetensors")):
                 snapshot_download(name, allow_patterns=["pytorch_model*.bin"])

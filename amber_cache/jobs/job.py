@@ -77,6 +77,12 @@ class Job:
             f"and kept in {self.cache}.job"
         )
 
+    @property
+    def told(self) -> str:
+        """What is recorded, counted."""
+        heard = f"{self.num_heard} utterances are transcribed and " if self.num_heard else ""
+        return f"{heard}{self.num_recorded - self.num_heard} inputs are encoded"
+
     def stands(self) -> bool:
         """Whether somebody began a job here."""
         return os.path.lexists(self.folder)

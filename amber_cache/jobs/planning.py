@@ -120,7 +120,7 @@ def refuse_other_job(job: Job, task: Task) -> None:
     """
     plan = job.plan
     assert plan is not None
-    way_out = f"--overwrite discards that job ({job.num_recorded} inputs are encoded in it)"
+    way_out = f"--overwrite discards that job ({job.told} in it)"
     place = f"--cache {job.cache}: its unfinished job"
     asked = {**task.settings, "shard": task.shard and "{}/{}".format(*task.shard)}
     planned = {**plan.settings, "shard": plan.shard and "{}/{}".format(*plan.shard)}
@@ -169,10 +169,10 @@ def transcriber_notes(plan: HearingPlan, transcriber: Transcriber, *, place: str
 
 
 def _refuse_other_asr(plan: HearingPlan, attrs: Mapping[str, Any], *, place: str) -> None:
-    for name in ("revision", "weights_sha256"):
-        if plan.attrs[name] != attrs[name]:
+    for name in ("revision", "weights_sha256", "settings_sha256"):
+        if (planned := plan.attrs.get(name)) != attrs[name]:
             raise CacheError(
-                f"{place} transcribes with {plan.attrs['model']} of {name} {plan.attrs[name]!r}, "
+                f"{place} transcribes with {plan.attrs['model']} of {name} {planned!r}, "
                 f"and this would be {attrs[name]!r}; --overwrite discards that job"
             )
 

@@ -24,7 +24,7 @@ _SETTINGS = (
 )
 
 # What must agree before transcripts of a cache may stand beside new ones.
-_TRANSCRIBER = ("model", "revision", "weights_sha256")
+_TRANSCRIBER = ("model", "revision", "weights_sha256", "settings_sha256")
 
 
 def refuse_other_settings(path: Path, entry: Embedding | Entry, attrs: Mapping[str, Any]) -> None:
@@ -33,7 +33,8 @@ def refuse_other_settings(path: Path, entry: Embedding | Entry, attrs: Mapping[s
     Raises:
         CacheError: As said, with both values.
     """
-    _refuse_other(path, f"{entry.modality}/{entry.name}", _SETTINGS, entry.attrs, attrs)
+    place, way_out = f"{entry.modality}/{entry.name}", "name another file with --cache"
+    _refuse_other(path, place, _SETTINGS, entry.attrs, attrs, way_out=way_out)
 
 
 def _refuse_other(
@@ -42,12 +43,14 @@ def _refuse_other(
     names: tuple[str, ...],
     before: Mapping[str, Any],
     now: Mapping[str, Any],
+    *,
+    way_out: str,
 ) -> None:
     for name in names:
         if name in before and before[name] != now.get(name):
             raise CacheError(
                 f"--cache {path}: its {place} was made with {name} {before[name]!r}, and this "
-                f"would be {now.get(name)!r}; name another file with --cache"
+                f"would be {now.get(name)!r}; {way_out}"
             )
 
 
@@ -57,4 +60,5 @@ def refuse_other_transcriber(path: Path, one: Transcripts, attrs: Mapping[str, A
     Raises:
         CacheError: As said, with both values.
     """
-    _refuse_other(path, f"transcripts/{one.name}", _TRANSCRIBER, one.attrs, attrs)
+    way_out = "give the model's folder another name to have both, or name another file with --cache"
+    _refuse_other(path, f"transcripts/{one.name}", _TRANSCRIBER, one.attrs, attrs, way_out=way_out)

@@ -102,7 +102,7 @@ class Task:
                 for row, source in zip(rows, self.found.sources[name], strict=True)
             )
         if self.asr is not None:
-            heard = self.asr.weights_sha256
+            heard = self.asr.weights_sha256 + self.asr.settings_sha256
             digests[self.heard_input] = tuple(short_digest(one + heard) for one in digests["audio"])
         return digests
 

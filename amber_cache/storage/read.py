@@ -133,8 +133,14 @@ def embedding_names(source: Source) -> dict[str, tuple[str, ...]]:
 
 
 def transcript_names(source: Source) -> tuple[str, ...]:
-    """The models whose transcripts the file holds, by name."""
+    """The models whose transcripts the file holds, by name.
+
+    Raises:
+        CacheError: What stands there is no group.
+    """
     with guarded(source.path, "/transcripts"):
+        if isinstance(find(source, "/transcripts"), h5py.Dataset):
+            raise CacheError(f"{source.path}: /transcripts: is no group")
         return children(source, "/transcripts")
 
 

@@ -161,12 +161,28 @@ def _inputs(summary: Mapping[str, Any], inputs: Sequence[InputEntry], num_models
         for one in inputs
     )
     table = Table("Inputs", ("modality", *_TOLD, "features"), rows)
+    heard = "".join(_heard(one) for one in inputs)
     classes, heads = (", ".join(map(_text, summary[name])) for name in ("classes", "heads"))
     return (
-        f"## Input and output\n\n{to_markdown(table).strip()}\n\nOther encoders, layers or "
+        f"## Input and output\n\n{to_markdown(table).strip()}\n\n{heard}Other encoders, layers or "
         "poolings give vectors that mean something else. Out comes a distribution over "
         f"{classes}, of each of the heads {heads}: the mean of {num_models} models, one a fold and "
         "seed, whose spread says how unsure they are."
+    )
+
+
+def _heard(entry: InputEntry) -> str:
+    """Whose text an input is of, where it is not the corpus's own."""
+    if "transcriber" not in entry.attrs:
+        return ""
+    told = [f"weights {str(entry.attrs.get('transcriber_sha256'))[:8]}"]
+    if revision := entry.attrs.get("transcriber_revision"):
+        told.insert(0, f"revision {_text(revision)}")
+    who = _text(without_folders(str(entry.attrs["transcriber"])))
+    of = f"{_text(entry.modality)} of {_text(without_folders(entry.entry))}"
+    return (
+        f"The {of} is what {who} heard in the audio ({', '.join(told)}), not "
+        "what people wrote: text from elsewhere, and by another model, is untested.\n\n"
     )
 
 

@@ -17,6 +17,9 @@ from amber_cache.store import DONE, Cache, Embedding
 from amber_heads.policies.layers import layer_groups, layers_of, parse_name
 from amber_heads.using.loaded import InputEntry
 
+#: What tells an entry of the same transcripts, where who transcribed goes by another name.
+_SAME = ("transcriber_sha256", "layer", "pooling", "precision")
+
 
 @dataclass(frozen=True)
 class InPlace:
@@ -25,12 +28,14 @@ class InPlace:
     Attributes:
         vectors: NaN where there is none; layers one behind the other.
         error: (N,) str, why a row failed.
+        is_heard: Whether it was made of the audio by a speech-recognition model first.
     """
 
     modality: str
     vectors: Float[np.ndarray, "utterance _"]
     status: UInt8[np.ndarray, " utterance"]
     error: np.ndarray
+    is_heard: bool = False
 
 
 def in_place_of(cache: Cache, entry: InputEntry, name: str | None) -> InPlace:
@@ -48,12 +53,29 @@ def in_place_of(cache: Cache, entry: InputEntry, name: str | None) -> InPlace:
     """
     if entry.layers:
         return _layers_in_place(cache, entry, name)
-    is_there = name is None and entry.entry in cache.encoders(entry.modality)
-    found = cache.embeddings(entry.modality, entry.entry if is_there else name)
+    found = cache.embeddings(entry.modality, _likeliest(cache, entry) if name is None else name)
     _refuse_other(cache, entry, entry.attrs, found)
     if name is None:
         _refuse_other_text(cache, entry, found)
-    return InPlace(entry.modality, np.asarray(found.vectors), found.status, found.error)
+    vectors, is_heard = np.asarray(found.vectors), "transcriber" in found.attrs
+    return InPlace(entry.modality, vectors, found.status, found.error, is_heard)
+
+
+def _likeliest(cache: Cache, entry: InputEntry) -> str | None:
+    """The entry of the run's own name, else the only one of the text that the run reads.
+
+    None where neither is there: the only entry is taken then, if it is of the same encoder.
+    """
+    names, mine = cache.encoders(entry.modality), parse_name(entry.entry)
+    heard = entry.attrs.get("transcriber_sha256")
+    if entry.entry in names or heard is None:
+        return entry.entry if entry.entry in names else None
+    same = []
+    for one in names:
+        if parse_name(one).encoder == mine.encoder:
+            attrs = cache.embeddings(entry.modality, one).attrs
+            same += [one] * all(attrs.get(key) == entry.attrs.get(key) for key in _SAME)
+    return same[0] if len(same) == 1 else None
 
 
 def _layers_in_place(cache: Cache, entry: InputEntry, name: str | None) -> InPlace:
@@ -61,18 +83,19 @@ def _layers_in_place(cache: Cache, entry: InputEntry, name: str | None) -> InPla
     names = _names_of_layers(cache, entry, name)
     vectors = np.empty((len(cache.utterances), *entry.shape), dtype=np.float32)
     status = np.full(len(vectors), DONE, dtype=np.uint8)
-    error = np.full(len(vectors), "", dtype=object)
+    error, is_heard = np.full(len(vectors), "", dtype=object), False
     for number, one in enumerate(names):
         found = cache.embeddings(entry.modality, one)
         # Which layer it is was held against its name, and an entry may not say it.
         _refuse_other(cache, entry, {**entry.attrs, "layer": found.attrs.get("layer")}, found)
         if name is None:
             _refuse_other_text(cache, entry, found)
-        vectors[:, number] = found.vectors
+        vectors[:, number], is_heard = found.vectors, "transcriber" in found.attrs
         bad = found.status != DONE
         status[bad], error[bad] = found.status[bad], found.error[bad]
     vectors[status != DONE] = np.nan
-    return InPlace(entry.modality, vectors.reshape(len(vectors), entry.width), status, error)
+    flat = vectors.reshape(len(vectors), entry.width)
+    return InPlace(entry.modality, flat, status, error, is_heard)
 
 
 def _names_of_layers(cache: Cache, entry: InputEntry, name: str | None) -> tuple[str, ...]:

@@ -110,6 +110,7 @@ def gather_files(
         failed |= errors
         before = {one.id: one.text for one in cut.utterances}
         heard = {one.id for one in rest if one.text != before[one.id]}
+    told += _given_notes(run, cut.utterances)
     refuse_unanswerable(run, [_missing(run, one) for one in rest if one.id not in failed])
     vectors: dict[str, np.ndarray] = {}
     for key, entry in run.inputs.items():
@@ -125,6 +126,17 @@ def gather_files(
         failures=tuple(Failure(one, reason) for one, reason in failed.items()),
         notes=tuple(told),
     )
+
+
+def _given_notes(run: LoadedRun, utterances: Sequence[Utterance]) -> list[str]:
+    """What to tell where text that was given stands in for what a model heard in training."""
+    number = sum(bool(one.text.strip()) for one in utterances)
+    entries = (one.attrs for one in run.inputs.values() if one.modality == "text")
+    heard = next((one["transcriber"] for one in entries if "transcriber" in one), None)
+    if heard is None or not number:
+        return []
+    are = counted(number, "transcript is", "transcripts are")
+    return [f"{are} taken as given: the run was trained on what {heard} transcribed"]
 
 
 @dataclass(frozen=True)
@@ -222,7 +234,8 @@ def _entry_of(cache: Cache, entry: InputEntry, name: str | None) -> InPlace | No
 def _failed_rows(cache: Cache, found: InPlace, ids: Sequence[str]) -> dict[str, str]:
     """By id, why an encoder gave no vector where there was something to encode."""
     table = cache.utterances
-    inputs = {"audio": table.audio_path, "text": table.text}.get(found.modality)
+    given = "audio" if found.is_heard else found.modality
+    inputs = {"audio": table.audio_path, "text": table.text}.get(given)
     return {
         ids[row]: f"{found.modality}: {found.error[row] or 'is not encoded yet'}"
         for row in np.flatnonzero(found.status != DONE).tolist()
