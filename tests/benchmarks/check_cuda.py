@@ -4,8 +4,8 @@ Usage: python tests/benchmarks/check_cuda.py [--device cuda] [--clips 64]
 
 Encoders: base-size wav2vec2 (group norm) and BERT with random weights; pooled embeddings of padded
 batches on the device against the CPU's, clip by clip, in each precision. Training: the demo corpus
-through `amber fit` on both, figures side by side. Then the tests marked `gpu`, and the stack against
-the plain loop.
+through `amber fit` on both, figures side by side. Then the tests marked `gpu`, and the stack
+against the plain loop.
 """
 
 from __future__ import annotations
