@@ -624,7 +624,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = _complain(f"{place}{error.strerror or error}", 2)
     except Exception as error:
         if hasattr(error, "format_message"):  # what the option parser refuses
-            status = _complain(error.format_message(), 2)
+            status = _complain(_refused(error), 2)
         else:
             status = _unexpected(error)
     sys.exit(status if isinstance(status, int) else 0)
@@ -634,6 +634,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _command() -> Any:
     """All commands and their options, made once for a process that calls `main` often."""
     return typer.main.get_command(app)
+
+
+def _refused(error: Any) -> str:
+    """What the option parser says, with the way out where it knows none."""
+    said, context = str(error.format_message()), getattr(error, "ctx", None)
+    if context is None:
+        return said
+    if owners := _commands_with(getattr(error, "option_name", None)):
+        return f"No such option: {error.option_name}; it belongs to amber {', '.join(owners)}"
+    words = context.get_usage().partition("[OPTIONS] ")[2].split()
+    usage = [one.removesuffix("}...").strip("{}") for one in words]  # "{FILES...}..." by Typer
+    if said.startswith("Missing argument") and len(usage) > 1:
+        return f"{said.rstrip('.')}; wanted: {context.command_path} {' '.join(usage)}"
+    if "unexpected extra argument" not in said:
+        return said
+    hints = {"--cache": "a cache is named with --cache", "--root": "a corpus with --root"}
+    options = {word for one in context.command.params for word in one.opts}
+    return "; ".join([said, *(hint for option, hint in hints.items() if option in options)])
+
+
+def _commands_with(option: str | None) -> list[str]:
+    return [
+        name
+        for name, command in _command().commands.items()
+        if any(option in one.opts for one in command.params)
+    ]
 
 
 def _experiment(

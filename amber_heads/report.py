@@ -85,7 +85,7 @@ def make_report(config: ReportConfig, *, out: Path | None, progress: Progress) -
     page = make_page(contents, tables, figures, curves, version=amber_version())
     progress("writing", 3, 4)
     drawn = [one for by in figures.values() for several in by.values() for one in several]
-    protocol = write_protocol(contents, _model(evidence))
+    protocol = write_protocol(contents, _models(evidence))
     content = {
         "report.html": render(page, contents).encode(),
         "protocol.md": protocol.encode(),
@@ -171,12 +171,13 @@ def _csv(rows: Sequence[Mapping[str, object]]) -> bytes:
     )
 
 
-def _model(evidence: Evidence) -> dict[str, Any]:
-    """What the first model.json among the runs tells of the encoders; {} where none can be read."""
+def _models(evidence: Evidence) -> dict[Path, dict[str, Any]]:
+    """What each model.json that can be read tells of the encoders."""
+    found = {}
     for path in evidence.configs:
         with suppress(RunError):
-            return read_json(path / "model.json")
-    return {}
+            found[path] = read_json(path / "model.json")
+    return found
 
 
 def _plain(value: object) -> object:

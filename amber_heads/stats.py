@@ -55,7 +55,7 @@ NUM_PERMUTATIONS, NUM_BOOTSTRAP = 9999, 1999
 
 
 class Interval(NamedTuple):
-    """A metric's mean over seeds with its 95% bootstrap interval."""
+    """A metric's mean over seeds with its 95% bootstrap interval, as `Difference` has it."""
 
     mean: float
     low: float

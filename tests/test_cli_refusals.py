@@ -120,13 +120,15 @@ OPTIONS = [
     ("--kapa 4", "No such option: --kapa (Possible options: --kappa"),
     ("--config nowhere.json", "--config nowhere.json: no such file"),
     ("--config data/cache.h5", "--config data/cache.h5: not the config.json of a run directory"),
-    ("surplus", "unexpected extra argument"),
+    ("--corpus iemocap", "No such option: --corpus; it belongs to amber extract"),
+    ("surplus", "unexpected extra argument(s) (surplus); a cache is named with --cache"),
 ]
 GRIDS = [
     ("--grid speed=1", "--grid speed: no such axis; choose from loss, student, lambda-rai"),
     ("--grid lr", "--grid: 'lr' is not of the form NAME=VALUE"),
     ("--grid lr=,", "--grid lr=,: no values"),
     ("--grid lr=fast", "--grid lr: 'fast' is no value for it"),
+    ("--grid kappa=2..4", "'2..4' is no value for it; several are parted by commas"),
     ("--grid hidden=4.5", "--grid hidden: '4.5' is no value for it"),
     ("--grid attach-weights=maybe", "--grid attach-weights: 'maybe' is no value for it"),
     ("--grid loss=amber2,hinge", "--grid loss: 'hinge' is not one of amber2, cb-ce"),
@@ -160,6 +162,12 @@ def test_an_unknown_command_gets_a_hint(place: Path) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_missing_argument_is_told_with_all_that_are_wanted(place: Path) -> None:
+    finished = amber("predict", "clip.wav", cwd=place)
+    assert finished.status == 2
+    assert "Missing argument 'FILES...'; wanted: amber predict RUN FILES" in finished.err
+
+
 def test_cuda_is_refused_where_there_is_none(place: Path) -> None:
     line = _refused(place, "fit", *FAST, "--device", "cuda")
     assert line == (

@@ -277,8 +277,49 @@ def test_a_comparisons_anatomy_is_shown(tmp_path: Path) -> None:
     step |= {"low": -0.02, "high": 0.001, "p": 0.0625}
     summary = {"anatomy": {"test": {"steps": [step], "whole": {**step, "what": "in all"}}}}
     (table,) = anatomy_tables({Path("run"): summary}, "test", mark="").values()
-    assert table.rows[0][3:] == ("-0.010", "[-0.020, +0.001]", "0.0625")
+    assert table.rows[0][3:] == ("-0.0100", "[-0.0200, +0.0010]", "0.0625")
     assert table.rows[1][0] == "in all"
+
+
+def test_two_anatomies_are_called_as_their_runs_are() -> None:
+    told = {"what": "a", "before": "cb-ce", "after": "js", "mean": -0.01}
+    summary = {"anatomy": {"test": {"steps": [told]}}}
+    one, two = Path("runs/one"), Path("runs/two")
+    tables = anatomy_tables({one: summary, two: summary}, "test", mark="", names={one: "mine"})
+    titles = [table.title for table in tables.values()]
+    assert titles == [f"Anatomy of the gain over CB-CE in JS, {name}" for name in ("mine", "two")]
+
+
+def test_an_anatomy_names_its_test_set_and_the_clusters_of_its_comparison() -> None:
+    step = {"what": "a", "before": "cb-ce", "after": "js", "mean": -0.01, "num_clusters": 3}
+    summary = {"clusters": "session", "anatomy": {"test1": {"steps": [step], "whole": None}}}
+    (table,) = anatomy_tables({Path("run"): summary}, "test1", mark="").values()
+    assert table.title == "Anatomy of the gain over CB-CE in JS, test1"
+    assert "From the comparison: each session (3) swapped and drawn as one." in table.notes
+    assert any("FROM 3 CLUSTERS (session) holds the truth in at most 75%" in n for n in table.notes)
+
+
+def test_intervals_of_two_speakers_are_not_called_95_percent(tmp_path: Path) -> None:
+    make_run(tmp_path / "one", speakers=["a", "b"] * 30)
+    assert _report(tmp_path, "one", "--out", "r").status == 0
+    note = "AN INTERVAL FROM 2 CLUSTERS (speaker) holds the truth in at most 50% of cases"
+    assert note in (tmp_path / "r" / "tables" / "differences.md").read_text()
+    assert "(at most 50%, expanded percentiles)" in (tmp_path / "r" / "protocol.md").read_text()
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert "Lines: at most 50% bootstrap intervals" in page
+    assert "at most 50% [" in page
+
+
+def test_a_training_that_two_runs_hold_counts_once(tmp_path: Path) -> None:
+    make_run(tmp_path / "one")
+    make_run(tmp_path / "two")
+    alone = _contents(tmp_path / "one").parts[0].compared[PRIMARY]
+    both = _contents(tmp_path / "one", tmp_path / "two").parts[0]
+    p = {one.label: one.difference.p_adjusted for one in both.compared[PRIMARY]}
+    assert all(p[one.label] == one.difference.p_adjusted for one in alone if one.is_system)
+    assert np.isnan(p["cb-ce (two) fusion"])
+    table = difference_tables(both, mark="")["differences"]
+    assert any("cb-ce (two) fusion trains as cb-ce fusion" in note for note in table.notes)
 
 
 def test_transcripts_come_only_where_asked_for(tmp_path: Path) -> None:

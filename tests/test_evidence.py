@@ -211,3 +211,9 @@ def test_an_unknown_system_is_refused_with_those_there(tmp_path: Path) -> None:
     assert evidence.system("js fusion") is evidence.systems[0]
     with pytest.raises(RunError, match="no system 'none'; the runs have js fusion"):
         evidence.system("none")
+
+
+def test_a_folder_of_runs_is_refused_with_those_it_holds(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs" / "fit-1")
+    with pytest.raises(RunError, match=r"runs: is no run directory; .*; it holds fit-1$"):
+        read_evidence([tmp_path / "runs"])

@@ -6,9 +6,11 @@ import json
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from amber_heads.reading.evidence import read_evidence
@@ -210,6 +212,37 @@ def test_a_report_of_plain_fits_has_the_papers_tables(
     assert found.startswith("system,head,JS")
     third = (tmp_path / "report" / "tables" / "paper-table3.csv").read_text()
     assert third == to_csv(_tables(summary)["table3"])
+
+
+def test_runs_through_two_encoders_are_told_apart_wherever_encoders_are_named(
+    tmp_path: Path,
+) -> None:
+    entries = (("audio", "mel"), ("audio", "other"), ("text", "hash"))
+    small_cache(tmp_path / "data" / "cache.h5", corpus="iemocap", entries=entries)
+    for loss, encoder in (("cb-ce", "mel"), ("amber2", "other")):
+        words = ("--loss", loss, "--audio-encoder", encoder, "--out", loss)
+        assert amber("fit", *FAST, *words, cwd=tmp_path).status == 0
+    assert amber("report", "cb-ce", "amber2", "--out", "r", "--quiet", cwd=tmp_path).status == 0
+    table = (tmp_path / "r" / "tables" / "paper-table3.md").read_text()
+    assert "on iemocap (audio=mel or other, text=hash)" in table
+    assert "cb-ce reads audio=mel, text=hash; amber2 reads audio=other, text=hash." in table
+    assert "audio mel or other, text hash" in (tmp_path / "r" / "report.html").read_text()
+    protocol = (tmp_path / "r" / "protocol.md").read_text()
+    assert "| audio | mel |" in protocol
+    assert "| audio | other |" in protocol
+
+
+def test_a_figure_that_is_there_is_not_told_as_missing(place: Path) -> None:
+    evidence = read_evidence([place / "cb-ce", place / "amber2"])
+    told = {k: {**v, "diverged_runs": ["a cell"]} for k, v in evidence.summaries.items()}
+    part = make_part(replace(evidence, summaries=told).of_test_set("test"))
+    assert summary_of_part(part)["diverged_runs"] == []
+    lost = tuple(
+        replace(one, test=np.full_like(one.test, np.nan)) if one.name == "amber2" else one
+        for one in part.evidence.systems
+    )
+    part = replace(part, evidence=replace(part.evidence, systems=lost))
+    assert summary_of_part(part)["diverged_runs"] == ["a cell"]
 
 
 def test_marks_stand_behind_their_cells_in_every_form_but_csv() -> None:

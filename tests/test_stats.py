@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from amber_heads.formulas.agreement import js_per_utterance
 from amber_heads.metrics import METRICS, evaluate
+from amber_heads.statistics.confidence import most_held
+from amber_heads.statistics.differences import percentiles
 from amber_heads.stats import (
     Difference,
     adjusted,
@@ -359,3 +361,26 @@ def test_clustered_noise_deceives_the_naive_test_and_not_the_clustered_one() -> 
     }
     assert shares[False] < 0.1  # 5% and less than 3 standard errors
     assert shares[True] > 0.15
+
+
+def test_no_interval_reaches_beyond_the_outermost_cluster() -> None:
+    y, one, other, _ = systems(number=60)
+    clusters = np.arange(60) % 3
+    found = paired_difference(y, one, other, metric="js", clusters=clusters)
+    by_cluster = [
+        mean_metric(y[clusters == k], one[:, clusters == k], "js")
+        - mean_metric(y[clusters == k], other[:, clusters == k], "js")
+        for k in range(3)
+    ]
+    np.testing.assert_allclose([found.low, found.high], [min(by_cluster), max(by_cluster)])
+
+
+@pytest.mark.parametrize("num_clusters", [2, 3])
+def test_few_clusters_hold_the_truth_no_more_often_than_is_said(num_clusters: int) -> None:
+    random = np.random.default_rng(0)
+    values = random.normal(size=(1000, num_clusters))
+    picked = random.integers(num_clusters, size=(1000, 99, num_clusters))
+    means = np.take_along_axis(values[:, None], picked, axis=2).mean(axis=2)
+    ends = [percentiles(drawn, num_clusters=num_clusters) for drawn in means]
+    held = np.mean([low <= 0 <= high for low, high in ends])
+    assert held == pytest.approx(most_held(num_clusters), abs=0.05)

@@ -81,7 +81,8 @@ def _axis_value(key: str, name: str, text: str) -> Any:
     try:
         value = read(text)
     except (ValueError, KeyError):
-        raise ConfigError(f"--grid {key}: {text!r} is no value for it") from None
+        wanted = f"; several are parted by commas, as --grid {key}=A,B"
+        raise ConfigError(f"--grid {key}: {text!r} is no value for it{wanted}") from None
     if name == "loss" and value not in LOSS_SETTINGS:
         raise ConfigError(f"--grid loss: {text!r} is not one of {', '.join(LOSS_SETTINGS)}")
     return value

@@ -1,7 +1,7 @@
 """What is in a corpus or a cache, at a glance: the tables in, a plain result out.
 
-`make_overview` asks overview_contents.py, vote_statistics.py, vote_agreement.py and
-overview_leakage.py for its parts. The result holds plain numbers and text, ready for JSON.
+`make_overview` asks contents.py, vote_statistics.py, vote_agreement.py and leaks.py for its parts.
+The result holds plain numbers and text, ready for JSON.
 """
 
 from __future__ import annotations

@@ -25,6 +25,9 @@ from amber_heads.reading.system_names import name_runs, split_head
 #: A folder with any of these is a run directory, if a damaged one.
 _FILES_OF_A_RUN = ("config.json", "summary.json", "runs.csv", "predictions.h5")
 
+#: So many run directories are named to who names the folder that holds them.
+_MOST_NAMED = 5
+
 
 @dataclass(frozen=True, kw_only=True)
 class System:
@@ -175,6 +178,7 @@ def _readable(runs: Sequence[Path]) -> tuple[list[StoredRun], list[str]]:
         if not any((path / name).is_file() for name in _FILES_OF_A_RUN):
             raise RunError(
                 f"{path}: is no run directory; name folders that amber fit, grid or compare wrote"
+                f"{_runs_within(path)}"
             )
         try:
             stored.append(read_run(path))
@@ -186,6 +190,12 @@ def _readable(runs: Sequence[Path]) -> tuple[list[StoredRun], list[str]]:
             or "name at least one run directory"
         )
     return stored, [f"left out: {one}" for one in problems]
+
+
+def _runs_within(path: Path) -> str:
+    """The run directories that stand in a folder which is none, for who names the folder of all."""
+    found = sorted(one.parent.name for one in path.glob("*/summary.json"))
+    return f"; it holds {', '.join(found[:_MOST_NAMED])}" if found else ""
 
 
 def _systems(

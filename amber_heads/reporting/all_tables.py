@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 from amber_heads.reporting.contents import Contents
 from amber_heads.reporting.difference_tables import anatomy_tables, difference_tables
 from amber_heads.reporting.escaping import file_name
@@ -38,9 +34,8 @@ def suffixed(contents: Contents) -> list[tuple[Part, str]]:
 def all_tables(contents: Contents) -> Tables:
     """Every table of a report."""
     tables: Tables = {}
-    summaries = contents.evidence.summaries
     for part, suffix in suffixed(contents):
-        found = _part_tables(part, summaries, contents.mark)
+        found = _part_tables(part, contents)
         tables[part.name] = {
             section: {f"{name}{suffix}": one for name, one in by_name.items()}
             for section, by_name in found.items()
@@ -69,15 +64,15 @@ def _papers_tables(part: Part, suffix: str) -> dict[str, Table]:
     return {f"paper-{name}{suffix}": one for name, one in found.items()}
 
 
-def _part_tables(
-    part: Part, summaries: Mapping[Path, Mapping[str, Any]], mark: str
-) -> dict[str, dict[str, Table]]:
+def _part_tables(part: Part, contents: Contents) -> dict[str, dict[str, Table]]:
+    mark, evidence = contents.mark, contents.evidence
+    alike = {k: v for k, v in evidence.summaries.items() if k not in evidence.variants}
     conflict = part.conflict_levels
     calibration = calibration_tables(part, mark=mark)
     return {
         "results": scores_tables(part, mark=mark),
         "differences": difference_tables(part, mark=mark),
-        "anatomy": anatomy_tables(summaries, part.name, mark=mark),
+        "anatomy": anatomy_tables(alike, part.name, mark=mark, names=contents.config.names),
         "ambiguity": level_tables(part.entropy_levels, name="entropy-levels", mark=mark),
         "conflict": {}
         if conflict is None

@@ -12,6 +12,7 @@ from amber_heads.reporting.differences import LEVEL, PRIMARY, Compared, smallest
 from amber_heads.reporting.parts import Part
 from amber_heads.reporting.score_tables import metric_name
 from amber_heads.tables import Table
+from amber_heads.tabular.interval_words import few_clusters_notes
 
 #: With fewer clusters an interval misses the truth more often than it says (check_tests_size.py).
 MANY_CLUSTERS = 10
@@ -29,31 +30,54 @@ def difference_tables(part: Part, *, mark: str) -> dict[str, Table]:
 
 
 def anatomy_tables(
-    summaries: Mapping[Path, Mapping[str, Any]], test_set: str, *, mark: str
+    summaries: Mapping[Path, Mapping[str, Any]],
+    test_set: str,
+    *,
+    mark: str,
+    names: Mapping[Path, str] | None = None,
 ) -> dict[str, Table]:
-    """The gain over CB-CE taken apart, a table for each comparison that tells it."""
+    """The gain over CB-CE taken apart, a table for each comparison that tells it.
+
+    Args:
+        names: What some runs are called in place of their folders' names.
+    """
+    called = {path: path.name for path in summaries} | dict(names or {})
     told = {path: (one.get("anatomy") or {}).get(test_set) or {} for path, one in summaries.items()}
     found = {path: one for path, one in told.items() if one.get("steps")}
-    tables = {path: _anatomy_table(one, mark=mark) for path, one in found.items()}
+    tables = {
+        path: _anatomy_table(one, summaries[path], test_set, mark=mark)
+        for path, one in found.items()
+    }
     if len(tables) == 1:
         return {"anatomy": next(iter(tables.values()))}
     return {
-        f"anatomy-{number}": replace(one, title=f"{one.title}, {path.name}")
+        f"anatomy-{number}": replace(one, title=f"{one.title}, {called[path]}")
         for number, (path, one) in enumerate(tables.items(), start=1)
     }
 
 
-def _anatomy_table(found: Mapping[str, Any], *, mark: str) -> Table:
+def _anatomy_table(
+    found: Mapping[str, Any], summary: Mapping[str, Any], test_set: str, *, mark: str
+) -> Table:
     whole = [found["whole"]] if found.get("whole") else []
     steps = [*found["steps"], *whole]
     return Table(
-        title=f"{mark}Anatomy of the gain over CB-CE in JS",
+        title=f"{mark}Anatomy of the gain over CB-CE in JS{_of_test_set(test_set)}",
         columns=("what changes", "from", "to", "difference in JS", "95% interval", "p"),
         rows=tuple(_anatomy_row(one) for one in steps),
-        notes=("Below zero is better. The steps add up to the whole.",),
+        notes=tuple(_anatomy_notes(steps, summary)),
         num_keys=3,
         breaks=frozenset({len(steps) - 1} if whole else ()),
     )
+
+
+def _anatomy_notes(steps: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> list[str]:
+    """The clusters are those of the comparison, whatever the report's own are."""
+    notes = ["Below zero is better. The steps add up to the whole."]
+    number, kind = int(steps[0].get("num_clusters") or 0), str(summary.get("clusters") or "cluster")
+    if number:
+        notes.append(f"From the comparison: each {kind} ({number}) swapped and drawn as one.")
+    return [*notes, *_interval_notes(number, kind)]
 
 
 def _full_table(part: Part, found: Sequence[Compared], *, mark: str) -> Table:
@@ -75,8 +99,8 @@ def _difference_row(one: Compared) -> tuple[str, ...]:
     return (
         one.label,
         one.reference,
-        _signed(d.mean),
-        "-" if math.isnan(d.low) else f"[{d.low:+.3f}, {d.high:+.3f}]",
+        _signed(d.mean, places=4),
+        "-" if math.isnan(d.low) else f"[{d.low:+.4f}, {d.high:+.4f}]",
         p_value(d.p),
         p_value(d.p_adjusted),
         "-" if math.isnan(d.effect_size) else f"{d.effect_size:+.2f}",
@@ -115,11 +139,7 @@ def _test_notes(part: Part, found: Sequence[Compared]) -> list[str]:
     ]
     if not math.isnan(least):
         notes.append(f"So few clusters allow no p below {p_value(least)}.")
-    if 1 < clusters.number < MANY_CLUSTERS:
-        notes.append(
-            "With so few clusters the intervals are a little too narrow and may leave out 0 where "
-            "the test finds nothing; the test is right."
-        )
+    notes += _interval_notes(clusters.number, clusters.kind)
     shown = {one.label for one in found}
     notes += [
         f"{one} trains as {other}: its figures are that system's but for rounding, and Holm counts "
@@ -131,15 +151,26 @@ def _test_notes(part: Part, found: Sequence[Compared]) -> list[str]:
     return [*notes, *(f"No test: {one}." for one in reasons)]
 
 
+def _interval_notes(number: int, kind: str) -> list[str]:
+    if few := few_clusters_notes(number, kind):
+        return few
+    if 1 < number < MANY_CLUSTERS:
+        return [
+            "With so few clusters the intervals are a little too narrow and may leave out 0 where "
+            "the test finds nothing; the test is right."
+        ]
+    return []
+
+
 def _anatomy_row(one: Mapping[str, Any]) -> tuple[str, ...]:
     low, high = one.get("low"), one.get("high")
-    interval = "-" if low is None or high is None else f"[{low:+.3f}, {high:+.3f}]"
+    interval = "-" if low is None or high is None else f"[{low:+.4f}, {high:+.4f}]"
     p = one.get("p")
     return (
         str(one["what"]),
         str(one["before"]),
         str(one["after"]),
-        "-" if one.get("mean") is None else _signed(float(one["mean"])),
+        "-" if one.get("mean") is None else _signed(float(one["mean"]), places=4),
         interval,
         "-" if p is None else p_value(float(p)),
     )
@@ -156,10 +187,14 @@ def p_value(p: float) -> str:
     return "<0.0001" if p < 1e-4 else f"{p:.3g}"
 
 
-def _signed(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:+.3f}"
+def _signed(value: float, *, places: int = 3) -> str:
+    return "-" if math.isnan(value) else f"{value:+.{places}f}"
 
 
 def which(part: Part) -> str:
     """The test set as the end of a title; nothing where there is only one."""
-    return "" if part.name == "test" else f", {part.name}"
+    return _of_test_set(part.name)
+
+
+def _of_test_set(name: str) -> str:
+    return "" if name == "test" else f", {name}"

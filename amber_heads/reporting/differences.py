@@ -26,6 +26,9 @@ from amber_heads.stats import Difference, adjusted, paired_differences
 #: The family of what is one training with another system: shown, and counted with that alone.
 TWIN = "twin"
 
+#: Probabilities of one training in two runs differ by less, in float32 and among other runs.
+_REPEATED = 1e-6
+
 #: What all is judged by first.
 PRIMARY = "js"
 
@@ -108,8 +111,20 @@ def clusters_of(evidence: Evidence, wanted: str | None) -> Clusters:
 
 
 def twins_of(evidence: Evidence) -> dict[str, str]:
-    """Labels of heads that train as another that is there, and which."""
-    return twins({one.label: (one.settings, one.head) for one in evidence.systems})
+    """Labels of heads that train as another that is there, and which; a run given twice too."""
+    alike = twins({one.label: (one.settings, one.head) for one in evidence.systems})
+    for number, one in enumerate(evidence.systems):
+        for other in evidence.systems[:number]:
+            if other.label not in alike and _is_repeated(one, other):
+                alike.setdefault(one.label, other.label)
+    return alike
+
+
+def _is_repeated(one: System, other: System) -> bool:
+    """The same predictions out of two runs, but for rounding."""
+    if one.run == other.run or one.head != other.head:
+        return False
+    return np.allclose(one.test, other.test, rtol=0, atol=_REPEATED, equal_nan=True)
 
 
 def compare_all(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from amber_heads.configuration.systems import systems_of
 from amber_heads.reading.evidence import Evidence, System
@@ -36,13 +39,14 @@ def rows_of_part(part: Part) -> list[Scored]:
 def summary_of_part(part: Part) -> dict[str, Any]:
     """What tables say of the data: the first run's words, and the encoders of all runs."""
     evidence = part.evidence
-    summaries = [one for path, one in evidence.summaries.items() if path not in evidence.variants]
+    summaries = list(_alike(evidence).values())
     tested = part.compared.get(PRIMARY, ())
     return {
         **summaries[0],
-        "encoders": _encoders(summaries),
+        "encoders": encoders_of(evidence),
+        "notes": [*summaries[0].get("notes", ()), *_who_reads_what(evidence)],
         "seeds": evidence.seeds,
-        "diverged_runs": [name for one in summaries for name in one["diverged_runs"]],
+        "diverged_runs": _diverged(evidence),
         "reference": tested[0].reference if tested else "",
     }
 
@@ -73,11 +77,39 @@ def _figures(score: Score) -> dict[str, tuple[float, float]]:
     return {name: (one.mean, one.std) for name, one in score.figures.items()}
 
 
-def _encoders(summaries: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Every encoder of each modality, in the order that runs name them."""
+def _diverged(evidence: Evidence) -> list[str]:
+    """Of the runs that lack a figure here; a grid's cell that was not selected is none of them."""
+    lacking = {one.run for one in evidence.systems if np.isnan(one.test).any()}
+    return [name for path in lacking for name in evidence.summaries[path]["diverged_runs"]]
+
+
+def encoders_of(evidence: Evidence) -> dict[str, list[str]]:
+    """Every encoder of each modality in any run, in the order that runs name them."""
     found: dict[str, dict[str, None]] = {}
-    for summary in summaries:
-        for modality, given in summary["encoders"].items():
-            names = [given] if isinstance(given, str) else given
+    for summary in _alike(evidence).values():
+        for modality, names in _encoders(summary).items():
             found.setdefault(modality, {}).update(dict.fromkeys(names))
     return {modality: list(names) for modality, names in found.items()}
+
+
+def _who_reads_what(evidence: Evidence) -> list[str]:
+    """Where runs have other encoders, those of each system."""
+    told = {path: _encoders(summary) for path, summary in _alike(evidence).items()}
+    if all(one == next(iter(told.values())) for one in told.values()):
+        return []
+    runs = {one.name: told[one.run] for one in evidence.systems}
+    listed = [
+        f"{name} reads " + ", ".join(f"{key}={' or '.join(names)}" for key, names in one.items())
+        for name, one in runs.items()
+    ]
+    return ["Encoders differ, and differences are theirs too: " + "; ".join(listed)]
+
+
+def _alike(evidence: Evidence) -> dict[Path, Mapping[str, Any]]:
+    """The summaries of the runs whose systems are shown."""
+    return {k: v for k, v in evidence.summaries.items() if k not in evidence.variants}
+
+
+def _encoders(summary: Mapping[str, Any]) -> dict[str, list[str]]:
+    given = (summary.get("encoders") or {}).items()
+    return {key: [one] if isinstance(one, str) else list(one) for key, one in given}

@@ -29,6 +29,7 @@ from amber_heads.reporting.drawing import (
 from amber_heads.reporting.score_tables import metric_name
 from amber_heads.reporting.scores import FLOOR as FLOOR_KIND
 from amber_heads.reporting.searches import HeatMap
+from amber_heads.tabular.interval_words import confidence
 
 #: Dashes of what is no system: the floors in their order, then one more rater.
 _FLOOR_DASHES: tuple[Any, ...] = ((0, (4, 2)), (0, (1, 2)), (0, (4, 2, 1, 2)))
@@ -92,7 +93,8 @@ def plot_differences(shown: Sequence[Compared], *, name: str, mark: str) -> Draw
         name=name,
         title=f"{mark}Differences to {reference} in {metric_name(metric)}",
         caption=(
-            "Lines: 95% bootstrap intervals over clusters of utterances. Blue is better than the "
+            f"Lines: {confidence(shown[0].difference.num_clusters)} bootstrap intervals over "
+            "clusters of utterances. Blue is better than the "
             "reference, orange worse; filled: Holm's p below 0.05, hollow: not, or one training "
             "with another that is counted. Heads other than the one a system is judged by are held "
             "against the reference's own of that name."

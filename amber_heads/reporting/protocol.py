@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from amber_heads.counting import counted
@@ -30,15 +31,16 @@ from amber_heads.reporting.protocol_data import (
 )
 from amber_heads.reporting.references import OF_CORPUS, OF_METRIC, REFERENCES
 from amber_heads.reporting.scores import SYSTEM
+from amber_heads.tabular.interval_words import confidence
 
 _LIBRARIES = ("torch", "numpy", "scipy", "h5py")
 
 
-def write_protocol(contents: Contents, models: Mapping[str, Any]) -> str:
+def write_protocol(contents: Contents, models: Mapping[Path, Any]) -> str:
     """The whole text.
 
     Args:
-        models: What model.json of the first run that has one tells; {} without.
+        models: What model.json tells, by run; without those that have none.
     """
     evidence = contents.evidence
     leading = contents.parts[0].choices.leading
@@ -160,10 +162,9 @@ def _statistics(part: Part) -> str:
     return (
         "## Statistics\n\n"
         f"Systems are paired by utterance and compared on {PRIMARY.upper()}, averaged over seeds, "
-        f"{tested}; intervals are 95% bootstrap intervals over the same clusters "
-        "(expanded percentiles); F1 is computed anew in each resample. Holm's correction "
-        "[@holm1979simple] is over all systems "
-        "against the reference "
+        f"{tested}; intervals are by the bootstrap over the same clusters "
+        f"({confidence(clusters.number)}, expanded percentiles); F1 is computed anew in each "
+        "resample. Holm's correction [@holm1979simple] is over all systems against the reference "
         f"{markdown(part.choices.reference.label if part.choices.reference else '')}."
     )
 

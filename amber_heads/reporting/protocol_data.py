@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,9 +73,9 @@ def folds_and_leakage(evidence: Evidence, leading: System) -> str:
     return f"## Folds and leakage\n\n{table}\n\nLeakage: {said}"
 
 
-def encoders_used(models: Mapping[str, Any]) -> str:
+def encoders_used(models: Mapping[Path, Any]) -> str:
     """What made the embeddings, with the hash of its weights; "" where no run tells it."""
-    modalities = models.get("modalities") or []
+    modalities = [one for model in models.values() for one in model.get("modalities") or ()]
     flat = [one for item in modalities for one in (item if isinstance(item, list) else [item])]
     keys = ("name", "encoder", "revision", "layer", "pooling", "precision", "dimension")
     rows = list(

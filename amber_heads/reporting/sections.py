@@ -20,10 +20,12 @@ from amber_heads.reporting.page import (
     more_block,
     table_block,
 )
+from amber_heads.reporting.paper_rows import encoders_of
 from amber_heads.reporting.parts import Part
 from amber_heads.reporting.score_tables import ROUNDING
 from amber_heads.reporting.scores import ENSEMBLE, FLOOR, SYSTEM, Score
 from amber_heads.tables import Table
+from amber_heads.tabular.interval_words import confidence
 
 #: (section, title, what is said of it), the two headline figures first. "{...}" is filled from the
 #: part.
@@ -177,11 +179,7 @@ def _who(part: Part) -> str:
 
 def _facts(evidence: Evidence) -> list[tuple[str, str]]:
     summary = next(iter(evidence.summaries.values()))
-    encoders = summary.get("encoders") or {}
-    named = [
-        f"{key} {' or '.join([one] if isinstance(one, str) else one)}"
-        for key, one in encoders.items()
-    ]
+    named = [f"{key} {' or '.join(one)}" for key, one in encoders_of(evidence).items()]
     folds = [str(one.get("name", "")) for one in summary.get("folds", ())]
     listed = f" ({', '.join(folds)})" if 1 < len(folds) <= _LISTED_FOLDS else ""
     return [
@@ -226,9 +224,10 @@ def _difference_card(part: Part) -> Card:
     if found is None or math.isnan(found.difference.mean):
         return Card("difference", "–", "no comparison could be made")
     d = found.difference
-    interval = "" if math.isnan(d.low) else f"95% [{d.low:+.3f}, {d.high:+.3f}]"
+    ends = f"[{d.low:+.4f}, {d.high:+.4f}]"
+    interval = "" if math.isnan(d.low) else f"{confidence(d.num_clusters)} {ends}"
     p = f"; Holm p {p_value(d.p_adjusted)}" if not math.isnan(d.p_adjusted) else "; no test"
-    return Card(f"difference to {found.reference}", f"{d.mean:+.3f}", interval + p)
+    return Card(f"difference to {found.reference}", f"{d.mean:+.4f}", interval + p)
 
 
 def _three(value: float) -> str:

@@ -13,11 +13,9 @@ import numpy as np
 import scipy.special
 from jaxtyping import Float
 
+from amber_heads.statistics.confidence import CONFIDENCE
 from amber_heads.statistics.resampled import MetricSums
 from amber_heads.statistics.resampling import is_exact, resampled_totals, swapped_totals
-
-#: How often an interval is meant to hold what other clusters would give.
-CONFIDENCE = 0.95
 
 #: Differences that are closer than this differ by the order of their sums.
 _ROUNDING = 1e-12
@@ -34,7 +32,8 @@ class Difference:
     Attributes:
         mean: Above 0 where the first system's metric is the larger; whether that is better says
             `METRICS[metric].direction`.
-        low: Of the 95% interval, by expanded percentiles; NaN with one cluster.
+        low: Of the 95% interval, by expanded percentiles; NaN with one cluster. Of fewer than six
+            clusters no interval can hold so much (`most_held`).
         p: Two-sided; NaN where no test was made, for the reason in `why_not`.
         p_adjusted: Holm's, over a family of differences; NaN until `adjusted` has filled it.
         effect_size: The difference over the standard deviation of the clusters' jackknife

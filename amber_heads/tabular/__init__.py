@@ -4,6 +4,7 @@ Nothing is imported here; take names from their modules, which import only those
 
     rendering          a table as text, Markdown, CSV, LaTeX
     table_words        what all tables of results say alike
+    interval_words     how often an interval holds the truth
     layers             the layers' weights
     published          the paper's figures, and their slips
     scores             what a table of systems shows of each

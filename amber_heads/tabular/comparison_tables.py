@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amber_heads.counting import counted
+from amber_heads.tabular.interval_words import few_clusters_notes
 from amber_heads.tabular.paper_tables import paper_tables
 from amber_heads.tabular.rendering import Table
 from amber_heads.tabular.scores import ENSEMBLE, Scored, best_cells, scores_of_summary, stars
@@ -205,4 +206,4 @@ def _cluster_notes(summary: Mapping[str, Any], test: str) -> list[str]:
     least = [one["smallest_p"] for one in tested if one["smallest_p"] is not None]
     if least:
         notes.append(f"The smallest p that {counted(number, kind)} can give: {min(least):.3g}.")
-    return notes
+    return notes + few_clusters_notes(number, kind)
