@@ -88,7 +88,8 @@ class ImportReport:
     def last_line(self) -> str:
         """What was done and what failed, in a line."""
         new = ", ".join(f"{count} new in {name}" for name, count in self.imported.items())
-        parts = [f"{self.num_utterances} utterances of {self.corpus}", new]
+        number = self.num_utterances
+        parts = [f"{number} utterance{'s' * (number != 1)} of {self.corpus}", new]
         if num_unmatched := sum(map(len, self.unmatched.values())):
             parts.append(f"{num_unmatched} vectors without an utterance")
         if self.num_without_votes:

@@ -94,10 +94,10 @@ def look(
         CorpusError: The corpus is not known, or can't be read.
     """
     if _is_cache(place):
-        for name in ("corpus", "votes_file", "durations"):
+        given = "durations" if durations else "no-durations"
+        for name, option in (("corpus",) * 2, ("votes_file", "votes-file"), ("durations", given)):
             if name in flags:
-                option = "--" + name.replace("_", "-")
-                raise ConfigError(f"{option} has no effect on a cache ({place}); leave it out")
+                raise ConfigError(f"--{option} has no effect on a cache ({place}); leave it out")
         return _look_at_cache(place)
     name, root = recognise(place) if corpus is None else (corpus, root_of(corpus, place))
     return _look_at_corpus(

@@ -299,7 +299,7 @@ def test_label_settings_have_fits_words_and_help() -> None:
 REFUSALS = [
     ("data/cache.h5 --corpus demo", "--corpus has no effect on a cache (data/cache.h5); leave it"),
     ("data/cache.h5 --votes-file v.csv", "--votes-file has no effect on a cache"),
-    ("data/cache.h5 --no-durations", "--durations has no effect on a cache"),
+    ("data/cache.h5 --no-durations", "--no-durations has no effect on a cache"),
     ("data/cache.h5 --keep some", "--keep: 'some' is not on offer; choose from all-in"),
     ("data/cache.h5 --choices both", "--choices: 'both' is not on offer"),
     ("data/cache.h5 --raters self", "--raters self: no such kind of rater"),

@@ -224,7 +224,7 @@ def test_on_the_command_line_flags_beat_variables_beat_the_file(
     for flags, wanted in (([], "file.h5"), ([], "var.h5"), (["--cache", "flag.h5"], "flag.h5")):
         finished = amber("extract", *flags, cwd=tmp_path)
         assert finished.status == 0, finished.err
-        assert finished.out.startswith(f"{wanted}: written: 1 utterances of manifest")
+        assert finished.out.startswith(f"{wanted}: written: 1 utterance of manifest")
         assert "1 new in audio/mel+first" in finished.out
         monkeypatch.setenv("AMBER_CACHE", "var.h5")
 

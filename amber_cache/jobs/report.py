@@ -75,7 +75,8 @@ class ExtractReport:
     def last_line(self) -> str:
         """What was done and what failed, in a line."""
         new = ", ".join(f"{count} new in {name}" for name, count in self.encoded.items())
-        parts = [f"{self.num_utterances} utterances of {self.corpus}", new]
+        number = self.num_utterances
+        parts = [f"{number} utterance{'s' * (number != 1)} of {self.corpus}", new]
         for name, heard in self.transcribed.items():
             parts.append(f"{heard.new} newly transcribed by {name}")
             if heard.empty:
