@@ -73,6 +73,7 @@ class AsrModel:
             "transcriber": self.id,
             "transcriber_revision": self.revision,
             "transcriber_sha256": self.weights_sha256,
+            "transcriber_settings_sha256": self.settings_sha256,
         }
 
 

@@ -44,16 +44,20 @@ def refuse_other_transcriber(attrs: Mapping[str, Any], model: str) -> None:
     Raises:
         EncoderError: It is another one, or can't be had.
     """
-    meant = attrs.get("transcriber_sha256")
-    if meant is None:
+    if attrs.get("transcriber_sha256") is None:
         return
     found = find_asr_model(model)
-    if found.weights_sha256 != meant:
-        raise EncoderError(
-            f"--transcribe {model}: is not what transcribed the text that the run was trained on "
-            f"({attrs.get('transcriber')}): weights_sha256 was {meant!r}, and is "
-            f"{found.weights_sha256!r}; name that one"
-        )
+    settings = attrs.get("transcriber_settings_sha256")
+    pairs = {"weights_sha256": (attrs["transcriber_sha256"], found.weights_sha256)}
+    if settings and found.settings_sha256:  # both are local folders
+        pairs["settings_sha256"] = (settings, found.settings_sha256)
+    for name, (meant, there) in pairs.items():
+        if meant != there:
+            raise EncoderError(
+                f"--transcribe {model}: is not what transcribed the text that the run was trained "
+                f"on ({attrs.get('transcriber')}): {name} was {meant!r}, and is {there!r}; name "
+                "that one"
+            )
 
 
 def wanted_again(

@@ -17,7 +17,7 @@ from amber_heads.using.loaded import load_run
 from tests.commands import Finished, amber
 from tests.small_runs import FAST, small_run
 from tests.spoken_corpus import BUILTIN, extract_corpus, write_corpus
-from tests.tiny_models import save_ctc_model, save_text_model
+from tests.tiny_models import edit_json, save_ctc_model, save_text_model
 
 HEARD = "hash@asr-asr"
 
@@ -120,6 +120,17 @@ def test_a_run_on_transcripts_takes_its_own_transcriber_alone(place: Path, tmp_p
     assert _predict(place, "reference", "--transcribe", other).status == 0
     same = Path(shutil.copytree(place / "asr", tmp_path / "renamed"))
     assert _predict(place, "heard", "--transcribe", same).status == 0
+
+
+def test_the_same_weights_with_another_vocabulary_are_another_transcriber(
+    place: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(place / "asr", tmp_path / "asr"))
+    ids = json.loads((other / "vocab.json").read_text())
+    edit_json(other / "vocab.json", i=ids["o"], o=ids["i"])
+    refused = _predict(place, "heard", "--transcribe", other)
+    assert refused.status == 2
+    assert "the run was trained on (asr): settings_sha256 was" in refused.err
 
 
 def test_the_same_transcripts_are_found_under_another_name(place: Path, tmp_path: Path) -> None:

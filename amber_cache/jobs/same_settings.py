@@ -21,6 +21,7 @@ _SETTINGS = (
     "transcriber",
     "transcriber_revision",
     "transcriber_sha256",
+    "transcriber_settings_sha256",
 )
 
 # What must agree before transcripts of a cache may stand beside new ones.

@@ -107,6 +107,7 @@ PUBLIC_ENTRY_ATTRIBUTES: tuple[str, ...] = (
     "transcriber",
     "transcriber_revision",
     "transcriber_sha256",
+    "transcriber_settings_sha256",
 )
 
 # What may stand in for a dtype in a file that another script wrote: any number for a float, any

@@ -38,6 +38,7 @@ _SHARED = (
     "transcriber",
     "transcriber_revision",
     "transcriber_sha256",
+    "transcriber_settings_sha256",
 )
 
 #: Below it, two entries are one layer that was computed twice (of layers side by side the least
