@@ -616,8 +616,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = _complain(str(error), error.status)
     except AmberError as error:
         status = _complain(str(error), 2)
-    except BrokenPipeError:  # who reads stdout has enough; Python would flush it once more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # who reads stdout has enough
         status = 1
     except OSError as error:  # stdout is full, a file is gone since it was looked at
         place = "" if error.filename is None else f"{error.filename}: "
@@ -627,7 +626,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             status = _complain(_refused(error), 2)
         else:
             status = _unexpected(error)
+    _empty_stdout()
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _empty_stdout() -> None:
+    """Let go of what stdout does not take: Python would try once more, and exit with 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @cache

@@ -126,9 +126,12 @@ def test_ctrl_c_in_the_first_imports_is_one_line(place: Path, name: str) -> None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_stdout_that_is_full_is_one_line_and_no_bug(place: Path) -> None:
+@pytest.mark.parametrize("arguments", [("verify", "data/cache.h5"), ("fit", "--help")])
+def test_a_stdout_that_is_full_is_one_line_and_no_bug(
+    place: Path, arguments: tuple[str, ...]
+) -> None:
     with Path("/dev/full").open("w") as full:
-        process = _process("--help", cwd=place, stdout=full.fileno())
+        process = _process(*arguments, cwd=place, stdout=full.fileno())
         _, err = process.communicate()
     assert (process.returncode, err) == (2, "amber: No space left on device\n")
 
