@@ -24,7 +24,7 @@ from amber_cache.jobs.former import (
     taken_over,
     transcripts_moved_over,
 )
-from amber_cache.jobs.report import Failure
+from amber_cache.jobs.report import CacheReport, Failure
 from amber_cache.jobs.same_settings import refuse_other_settings
 from amber_cache.own_features.features import (
     Features,
@@ -53,26 +53,16 @@ _TAKEN = "fusion"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportReport:
-    """What an import did.
+class ImportReport(CacheReport):
+    """What an import did; its failures are utterances without a usable vector.
 
     Attributes:
         imported: New rows by entry, {"face/openface": 300}.
-        failures: Utterances without a usable vector.
         unmatched: By modality, the ids of vectors that no utterance has.
-        notes: What the user should be told, one line each.
-        written: False when the cache already held all of it.
     """
 
-    cache: Path
-    corpus: str
-    num_utterances: int
     imported: Mapping[str, int]
-    failures: tuple[Failure, ...]
     unmatched: Mapping[str, tuple[str, ...]]
-    num_without_votes: int
-    notes: tuple[str, ...]
-    written: bool
 
     @property
     def strangers(self) -> tuple[str, ...]:
@@ -87,16 +77,9 @@ class ImportReport:
     @property
     def last_line(self) -> str:
         """What was done and what failed, in a line."""
-        new = ", ".join(f"{count} new in {name}" for name, count in self.imported.items())
-        number = self.num_utterances
-        parts = [f"{number} utterance{'s' * (number != 1)} of {self.corpus}", new]
-        if num_unmatched := sum(map(len, self.unmatched.values())):
-            parts.append(f"{num_unmatched} vectors without an utterance")
-        if self.num_without_votes:
-            parts.append(f"{self.num_without_votes} without votes")
-        parts.append(f"{len(self.failures)} failed")
-        nothing = "nothing new" if self.failures else "nothing was missing"
-        return f"{self.cache}: {'written' if self.written else nothing}: {', '.join(parts)}"
+        number = sum(map(len, self.unmatched.values()))
+        further = [f"{number} vectors without an utterance"] if number else []
+        return self.summed_up(self.imported, *further)
 
 
 def import_features(

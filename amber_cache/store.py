@@ -39,6 +39,7 @@ from amber_cache.storage.read import (
 from amber_cache.storage.schema import (
     DONE,
     EMBEDDING_COLUMNS,
+    ENTRY_SETTINGS,
     FAILED,
     FORMAT,
     FORMAT_VERSION,
@@ -79,6 +80,7 @@ __all__ = [
     "FORMAT_VERSION",
     "NO_TEXT",
     "PENDING",
+    "ENTRY_SETTINGS",
     "PUBLIC_ENTRY_ATTRIBUTES",
     "Attribute",
     "Cache",

@@ -45,15 +45,11 @@ class HeardCount:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExtractReport:
-    """What an extraction did.
+class CacheReport:
+    """What all that write a cache tell alike.
 
     Attributes:
-        encoded: New rows by entry, {"audio/mel": 300}; a job's that was interrupted, as one.
-        transcribed: By the model's name; nothing without `--transcribe`.
-        checked: What was computed again, alone and in float32, by entry.
-        failures: Rows that failed, for other reasons than an empty text.
-        num_without_text: Utterances without text, in a corpus that has text.
+        failures: What was to be done and failed.
         num_without_votes: Utterances that nobody voted on.
         notes: What the user should be told, one line each.
         written: False when the cache already held all of it.
@@ -62,33 +58,50 @@ class ExtractReport:
     cache: Path
     corpus: str
     num_utterances: int
-    encoded: Mapping[str, int]
-    transcribed: Mapping[str, HeardCount]
-    checked: Mapping[str, Check]
     failures: tuple[Failure, ...]
-    num_without_text: int
     num_without_votes: int
     notes: tuple[str, ...]
     written: bool
 
+    def summed_up(self, new: Mapping[str, int], *further: str) -> str:
+        """What was done and what failed, in a line; `new` counts rows by entry."""
+        number = self.num_utterances
+        parts = [f"{number} utterance{'s' * (number != 1)} of {self.corpus}"]
+        parts += [", ".join(f"{count} new in {name}" for name, count in new.items()), *further]
+        if self.num_without_votes:
+            parts.append(f"{self.num_without_votes} without votes")
+        parts.append(f"{len(self.failures)} failed")
+        nothing = "nothing new" if self.failures else "nothing was missing"
+        return f"{self.cache}: {'written' if self.written else nothing}: {', '.join(parts)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractReport(CacheReport):
+    """What an extraction did; its failures are those for other reasons than an empty text.
+
+    Attributes:
+        encoded: New rows by entry, {"audio/mel": 300}; a job's that was interrupted, as one.
+        transcribed: By the model's name; nothing without `--transcribe`.
+        checked: What was computed again, alone and in float32, by entry.
+        num_without_text: Utterances without text, in a corpus that has text.
+    """
+
+    encoded: Mapping[str, int]
+    transcribed: Mapping[str, HeardCount]
+    checked: Mapping[str, Check]
+    num_without_text: int
+
     @property
     def last_line(self) -> str:
         """What was done and what failed, in a line."""
-        new = ", ".join(f"{count} new in {name}" for name, count in self.encoded.items())
-        number = self.num_utterances
-        parts = [f"{number} utterance{'s' * (number != 1)} of {self.corpus}", new]
+        parts = []
         for name, heard in self.transcribed.items():
             parts.append(f"{heard.new} newly transcribed by {name}")
             if heard.empty:
                 parts.append(f"{heard.empty} transcripts empty")
         if self.num_without_text:
             parts.append(f"{self.num_without_text} without text")
-        if self.num_without_votes:
-            parts.append(f"{self.num_without_votes} without votes")
-        parts.append(f"{len(self.failures)} failed")
-        nothing = "nothing new" if self.failures else "nothing was missing"
-        done = "written" if self.written else nothing
-        return f"{self.cache}: {done}: {', '.join(parts)}"
+        return self.summed_up(self.encoded, *parts)
 
 
 def make_report(

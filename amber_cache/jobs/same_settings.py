@@ -7,22 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from amber_cache.errors import CacheError
-from amber_cache.store import Embedding, Entry, Transcripts
-
-# What must agree before rows of a stored entry may stand beside new ones.
-_SETTINGS = (
-    "encoder",
-    "revision",
-    "weights_sha256",
-    "layer",
-    "pooling",
-    "precision",
-    "sampling_rate_hz",
-    "transcriber",
-    "transcriber_revision",
-    "transcriber_sha256",
-    "transcriber_settings_sha256",
-)
+from amber_cache.store import ENTRY_SETTINGS, Embedding, Entry, Transcripts
 
 # What must agree before transcripts of a cache may stand beside new ones.
 _TRANSCRIBER = ("model", "revision", "weights_sha256", "settings_sha256")
@@ -35,7 +20,7 @@ def refuse_other_settings(path: Path, entry: Embedding | Entry, attrs: Mapping[s
         CacheError: As said, with both values.
     """
     place, way_out = f"{entry.modality}/{entry.name}", "name another file with --cache"
-    _refuse_other(path, place, _SETTINGS, entry.attrs, attrs, way_out=way_out)
+    _refuse_other(path, place, ENTRY_SETTINGS, entry.attrs, attrs, way_out=way_out)
 
 
 def _refuse_other(

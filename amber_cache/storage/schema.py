@@ -92,23 +92,23 @@ TRANSCRIPT_COLUMNS: tuple[Column, ...] = (
 #: Why a row failed that has no text to be encoded: no failure of an encoder.
 NO_TEXT = "empty text"
 
-#: What of an entry's attributes may be passed on: how it was made, and nothing of whom or where.
-PUBLIC_ENTRY_ATTRIBUTES: tuple[str, ...] = (
+#: An entry's attributes that its vectors follow from, with the inputs.
+ENTRY_SETTINGS: tuple[str, ...] = (
     "encoder",
     "revision",
     "weights_sha256",
-    "features_sha256",
     "layer",
     "pooling",
     "precision",
     "sampling_rate_hz",
-    "resampler",
-    "libraries",
     "transcriber",
     "transcriber_revision",
     "transcriber_sha256",
     "transcriber_settings_sha256",
 )
+
+#: What of its attributes may be passed on: how it was made, and nothing of whom or where.
+PUBLIC_ENTRY_ATTRIBUTES = (*ENTRY_SETTINGS, "features_sha256", "resampler", "libraries")
 
 # What may stand in for a dtype in a file that another script wrote: any number for a float, any
 # whole number for an integer or a bool as long as its value fits.

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from amber_cache.errors import ConfigError
-from amber_cache.store import DONE, FAILED, Cache, Entry
+from amber_cache.store import DONE, ENTRY_SETTINGS, FAILED, Cache, Entry
 
 #: What stands in a name for the number of a layer where all of them are meant.
 WEIGHTED = "weighted"
@@ -28,18 +28,7 @@ _NAME = re.compile(
 )
 
 #: What all layers of one input have in common, where their entries say it.
-_SHARED = (
-    "encoder",
-    "revision",
-    "weights_sha256",
-    "pooling",
-    "precision",
-    "sampling_rate_hz",
-    "transcriber",
-    "transcriber_revision",
-    "transcriber_sha256",
-    "transcriber_settings_sha256",
-)
+_SHARED = tuple(one for one in ENTRY_SETTINGS if one != "layer")
 
 #: Below it, two entries are one layer that was computed twice (of layers side by side the least
 #: difference is far above); how many rows tell.

@@ -96,6 +96,11 @@ class Evidence:
     variants: tuple[Path, ...] = ()
     beside_target: np.ndarray | None = None
 
+    @property
+    def shown(self) -> dict[Path, Mapping[str, Any]]:
+        """The summaries of the runs whose systems are there: without the variants."""
+        return {k: one for k, one in self.summaries.items() if k not in self.variants}
+
     def of_test_set(self, name: str) -> Evidence:
         """The same, of one test set's utterances alone."""
         rows = self.test_set == name

@@ -65,14 +65,13 @@ def _papers_tables(part: Part, suffix: str) -> dict[str, Table]:
 
 
 def _part_tables(part: Part, contents: Contents) -> dict[str, dict[str, Table]]:
-    mark, evidence = contents.mark, contents.evidence
-    alike = {k: v for k, v in evidence.summaries.items() if k not in evidence.variants}
+    mark, shown = contents.mark, contents.evidence.shown
     conflict = part.conflict_levels
     calibration = calibration_tables(part, mark=mark)
     return {
         "results": scores_tables(part, mark=mark),
         "differences": difference_tables(part, mark=mark),
-        "anatomy": anatomy_tables(alike, part.name, mark=mark, names=contents.config.names),
+        "anatomy": anatomy_tables(shown, part.name, mark=mark, names=contents.config.names),
         "ambiguity": level_tables(part.entropy_levels, name="entropy-levels", mark=mark),
         "conflict": {}
         if conflict is None

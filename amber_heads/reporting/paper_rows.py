@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,7 @@ def rows_of_part(part: Part) -> list[Scored]:
 def summary_of_part(part: Part) -> dict[str, Any]:
     """What tables say of the data: the first run's words, and the encoders of all runs."""
     evidence = part.evidence
-    summaries = list(_alike(evidence).values())
+    summaries = list(evidence.shown.values())
     tested = part.compared.get(PRIMARY, ())
     return {
         **summaries[0],
@@ -86,7 +85,7 @@ def _diverged(evidence: Evidence) -> list[str]:
 def encoders_of(evidence: Evidence) -> dict[str, list[str]]:
     """Every encoder of each modality in any run, in the order that runs name them."""
     found: dict[str, dict[str, None]] = {}
-    for summary in _alike(evidence).values():
+    for summary in evidence.shown.values():
         for modality, names in _encoders(summary).items():
             found.setdefault(modality, {}).update(dict.fromkeys(names))
     return {modality: list(names) for modality, names in found.items()}
@@ -94,7 +93,7 @@ def encoders_of(evidence: Evidence) -> dict[str, list[str]]:
 
 def _who_reads_what(evidence: Evidence) -> list[str]:
     """Where runs have other encoders, those of each system."""
-    told = {path: _encoders(summary) for path, summary in _alike(evidence).items()}
+    told = {path: _encoders(summary) for path, summary in evidence.shown.items()}
     if all(one == next(iter(told.values())) for one in told.values()):
         return []
     runs = {one.name: told[one.run] for one in evidence.systems}
@@ -103,11 +102,6 @@ def _who_reads_what(evidence: Evidence) -> list[str]:
         for name, one in runs.items()
     ]
     return ["Encoders differ, and differences are theirs too: " + "; ".join(listed)]
-
-
-def _alike(evidence: Evidence) -> dict[Path, Mapping[str, Any]]:
-    """The summaries of the runs whose systems are shown."""
-    return {k: v for k, v in evidence.summaries.items() if k not in evidence.variants}
 
 
 def _encoders(summary: Mapping[str, Any]) -> dict[str, list[str]]:
