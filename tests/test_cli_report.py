@@ -297,6 +297,7 @@ def test_an_anatomy_names_its_test_set_and_the_clusters_of_its_comparison() -> N
     assert table.title == "Anatomy of the gain over CB-CE in JS, test1"
     assert "From the comparison: each session (3) swapped and drawn as one." in table.notes
     assert any("FROM 3 CLUSTERS (session) holds the truth in at most 75%" in n for n in table.notes)
+    assert "at most 75% interval" in table.columns
 
 
 def test_intervals_of_two_speakers_are_not_called_95_percent(tmp_path: Path) -> None:

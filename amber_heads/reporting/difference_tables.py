@@ -12,7 +12,7 @@ from amber_heads.reporting.differences import LEVEL, PRIMARY, Compared, smallest
 from amber_heads.reporting.parts import Part
 from amber_heads.reporting.score_tables import metric_name
 from amber_heads.tables import Table
-from amber_heads.tabular.interval_words import few_clusters_notes
+from amber_heads.tabular.interval_words import few_clusters_notes, interval_column
 
 #: With fewer clusters an interval misses the truth more often than it says (check_tests_size.py).
 MANY_CLUSTERS = 10
@@ -61,9 +61,10 @@ def _anatomy_table(
 ) -> Table:
     whole = [found["whole"]] if found.get("whole") else []
     steps = [*found["steps"], *whole]
+    interval = interval_column(_num_clusters(steps))
     return Table(
         title=f"{mark}Anatomy of the gain over CB-CE in JS{_of_test_set(test_set)}",
-        columns=("what changes", "from", "to", "difference in JS", "95% interval", "p"),
+        columns=("what changes", "from", "to", "difference in JS", interval, "p"),
         rows=tuple(_anatomy_row(one) for one in steps),
         notes=tuple(_anatomy_notes(steps, summary)),
         num_keys=3,
@@ -74,18 +75,23 @@ def _anatomy_table(
 def _anatomy_notes(steps: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> list[str]:
     """The clusters are those of the comparison, whatever the report's own are."""
     notes = ["Below zero is better. The steps add up to the whole."]
-    number, kind = int(steps[0].get("num_clusters") or 0), str(summary.get("clusters") or "cluster")
+    number, kind = _num_clusters(steps), str(summary.get("clusters") or "cluster")
     if number:
         notes.append(f"From the comparison: each {kind} ({number}) swapped and drawn as one.")
     return [*notes, *_interval_notes(number, kind)]
+
+
+def _num_clusters(steps: Sequence[Mapping[str, Any]]) -> int:
+    """0 where a comparison does not tell."""
+    return int(steps[0].get("num_clusters") or 0)
 
 
 def _full_table(part: Part, found: Sequence[Compared], *, mark: str) -> Table:
     return Table(
         title=f"{mark}Differences in {metric_name(PRIMARY)}{which(part)}",
         columns=(
-            "system", "less", "difference", "95% interval", "p", "p, Holm", "effect size",
-            "clusters", "smallest p",
+            "system", "less", "difference", interval_column(part.clusters.number), "p", "p, Holm",
+            "effect size", "clusters", "smallest p",
         ),
         rows=tuple(_difference_row(one) for one in found),
         notes=tuple(_test_notes(part, found)),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amber_heads.counting import counted
-from amber_heads.tabular.interval_words import few_clusters_notes
+from amber_heads.tabular.interval_words import few_clusters_notes, interval_column
 from amber_heads.tabular.paper_tables import paper_tables
 from amber_heads.tabular.rendering import Table
 from amber_heads.tabular.scores import ENSEMBLE, Scored, best_cells, scores_of_summary, stars
@@ -64,6 +64,7 @@ def systems_table(rows: Sequence[Scored], summary: Mapping[str, Any], test: str)
 def differences_table(summary: Mapping[str, Any], test: str) -> Table:
     """Every system less the reference, by js."""
     tested = summary["differences"][test]
+    interval = interval_column(next(iter(tested.values()))["num_clusters"])
     rows = [
         (
             name,
@@ -78,7 +79,7 @@ def differences_table(summary: Mapping[str, Any], test: str) -> Table:
     ]
     return Table(
         title=heading_of_data(summary, f"Differences to {summary['reference']}", test),
-        columns=("system", "head", "Δ JS", "95% interval", "p", "p, Holm", "effect size"),
+        columns=("system", "head", "Δ JS", interval, "p", "p, Holm", "effect size"),
         rows=tuple(rows),
         notes=(
             _NEGATIVE,
@@ -98,6 +99,7 @@ def anatomy_table(summary: Mapping[str, Any], test: str) -> Table:
     """The steps from CB-CE to the seed ensemble, and the whole."""
     found = summary["anatomy"][test]
     whole = found["whole"]
+    interval = interval_column(whole["num_clusters"])
     rows = [
         (
             one["what"],
@@ -111,7 +113,7 @@ def anatomy_table(summary: Mapping[str, Any], test: str) -> Table:
     ]
     return Table(
         title=heading_of_data(summary, "Anatomy of the gain over CB-CE", test),
-        columns=("change", "from", "to", "Δ JS", "95% interval", "share"),
+        columns=("change", "from", "to", "Δ JS", interval, "share"),
         rows=tuple(rows),
         notes=(
             _NEGATIVE,

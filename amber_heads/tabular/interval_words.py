@@ -17,6 +17,18 @@ def confidence(num_clusters: int) -> str:
     return f"{held:.0%}" if held == CONFIDENCE else f"at most {100 * held:g}%"
 
 
+def interval_column(num_clusters: int) -> str:
+    """How a column of intervals over so many clusters is headed.
+
+    >>> interval_column(10), interval_column(5), interval_column(1)
+    ('95% interval', 'at most 93.75% interval', '95% interval')
+    """
+    told = (
+        confidence(num_clusters) if num_clusters > 1 else f"{CONFIDENCE:.0%}"
+    )  # a dash stands there
+    return f"{told} interval"
+
+
 def few_clusters_notes(number: int, kind: str) -> list[str]:
     """That so few clusters can't give the interval a table is headed with; else nothing."""
     if number < 2 or most_held(number) == CONFIDENCE:
