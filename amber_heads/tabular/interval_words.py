@@ -23,14 +23,13 @@ def interval_column(num_clusters: int) -> str:
     >>> interval_column(10), interval_column(5), interval_column(1)
     ('95% interval', 'at most 93.75% interval', '95% interval')
     """
-    told = (
-        confidence(num_clusters) if num_clusters > 1 else f"{CONFIDENCE:.0%}"
-    )  # a dash stands there
-    return f"{told} interval"
+    if num_clusters < 2:  # dashes stand in it
+        return f"{CONFIDENCE:.0%} interval"
+    return f"{confidence(num_clusters)} interval"
 
 
 def few_clusters_notes(number: int, kind: str) -> list[str]:
-    """That so few clusters can't give the interval a table is headed with; else nothing."""
+    """That so few clusters can't give a 95% interval; nothing of more."""
     if number < 2 or most_held(number) == CONFIDENCE:
         return []
     return [
